@@ -1,0 +1,25 @@
+#include "bindings/build_facts.h"
+
+#include "mytensor_build_facts.h"  // written by setup.py into the build folder
+
+namespace mt {
+
+const BuildFacts& build_facts() {
+    static constexpr BuildFacts facts = {
+        MYTENSOR_BUILD_SOURCE_HASH,  MYTENSOR_BUILD_COMPILER, MYTENSOR_BUILD_FLAGS,
+        MYTENSOR_BUILD_KERNEL_FLAGS, MYTENSOR_BUILD_ARCH,     MYTENSOR_BUILD_CPU_FEATURES,
+#ifdef _OPENMP
+        true,
+#else
+        false,
+#endif
+#ifdef MYTENSOR_WITH_CUDA
+        MYTENSOR_BUILD_CUDA,
+#else
+        nullptr,
+#endif
+    };
+    return facts;
+}
+
+}  // namespace mt

@@ -1,0 +1,62 @@
+#include "bindings/cpu_check.h"
+
+#include <pybind11/pybind11.h>
+
+#include <sstream>
+
+#include "bindings/build_facts.h"
+
+namespace mt {
+
+namespace {
+
+bool cpu_supports(const std::string& feature) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_cpu_init();
+    // __builtin_cpu_supports takes a literal only. The names are those of CPU_FEATURES in setup.py.
+#define MT_FEATURE(name) \
+    if (feature == name) return __builtin_cpu_supports(name)
+    MT_FEATURE("sse3");
+    MT_FEATURE("ssse3");
+    MT_FEATURE("sse4.1");
+    MT_FEATURE("sse4.2");
+    MT_FEATURE("popcnt");
+    MT_FEATURE("avx");
+    MT_FEATURE("avx2");
+    MT_FEATURE("fma");
+    MT_FEATURE("bmi");
+    MT_FEATURE("bmi2");
+    MT_FEATURE("avx512f");
+    MT_FEATURE("avx512cd");
+    MT_FEATURE("avx512dq");
+    MT_FEATURE("avx512bw");
+    MT_FEATURE("avx512vl");
+    MT_FEATURE("avx512vbmi");
+    MT_FEATURE("avx512ifma");
+    MT_FEATURE("avx512vnni");
+#undef MT_FEATURE
+#endif
+    return false;
+}
+
+}  // namespace
+
+std::string missing_cpu_features() {
+    std::istringstream needed(build_facts().cpu_features);
+    std::string missing;
+    for (std::string feature; needed >> feature;)
+        if (!cpu_supports(feature)) missing += (missing.empty() ? "" : " ") + feature;
+    return missing;
+}
+
+void require_cpu_features() {
+    const std::string missing = missing_cpu_features();
+    if (missing.empty()) return;
+    const std::string message = "mytensor_backend was built for another CPU (" + std::string(build_facts().arch) +
+                                "): this one lacks " + missing +
+                                ". Rebuild it here with `make setup` or `pip install -e .`, or build it for older CPUs "
+                                "with MYTENSOR_ARCH=x86-64-v3 in the environment.";
+    throw pybind11::import_error(message.c_str());
+}
+
+}  // namespace mt

@@ -1,0 +1,67 @@
+// The Python module mytensor_backend.
+#include "bindings.h"
+
+namespace mt {
+namespace {
+
+// mytensor's function (op, args, kwargs) -> result, or NotImplemented when no argument is a Tensor.
+py::object& tensor_handler() {
+    static auto* handler = new py::object(py::none());  // never destroyed: the interpreter may be gone by then
+    return *handler;
+}
+
+std::string name_of_argument(const py::handle& argument) {
+    if (py::isinstance<NDArray>(argument)) return "NDArray " + describe(argument.cast<const NDArray&>());
+    std::string text = py::str(py::type::of(argument).attr("__name__"));
+    if (py::isinstance<py::int_>(argument) || py::isinstance<py::float_>(argument) || py::isinstance<py::tuple>(argument)) {
+        text += " " + std::string(py::repr(argument));
+    }
+    return text;
+}
+
+void translate_exceptions(std::exception_ptr pointer) {
+    try {
+        if (pointer) std::rethrow_exception(pointer);
+    } catch (const TypeError& error) {
+        PyErr_SetString(PyExc_TypeError, error.what());
+    } catch (const NotSupported& error) {
+        PyErr_SetString(PyExc_NotImplementedError, error.what());
+    } catch (const OutOfMemory& error) {
+        PyErr_SetString(PyExc_MemoryError, error.what());
+    }
+}
+
+}  // namespace
+
+py::object call_without_ndarrays(const char* op, const py::args& args, const py::kwargs& kwargs) {
+    if (!tensor_handler().is_none()) {
+        py::object result = tensor_handler()(op, args, kwargs);
+        if (!result.is(py::reinterpret_borrow<py::object>(Py_NotImplemented))) return result;
+    }
+    std::string got;
+    for (const auto& argument : args) got += (got.empty() ? "" : ", ") + name_of_argument(argument);
+    for (const auto& [name, value] : kwargs) got += (got.empty() ? "" : ", ") + std::string(py::str(name)) + "=" + name_of_argument(value);
+    throw TypeError(message("mytensor_backend.", op, ": these arguments do not fit: (", got, "). Arrays must be NDArrays, made with mytensor_backend.from_numpy(array), "
+                            "or Tensors, made with mytensor.tensor(array); help(mytensor_backend.", op, ") shows what is wanted."));
+}
+
+}  // namespace mt
+
+PYBIND11_MODULE(mytensor_backend, m) {
+    m.doc() = "The compiled backend of mytensor: arrays and the kernels that work on them.";
+    pybind11::register_exception_translator(&mt::translate_exceptions);
+    m.def("set_tensor_handler", [](pybind11::object handler) { mt::tensor_handler() = std::move(handler); }, pybind11::arg("handler"),
+          "mytensor registers here what an op does with Tensors.");
+    mt::bind_ndarray(m);
+    mt::bind_runtime(m);
+    mt::bind_conv(m);
+    mt::bind_matmul(m);
+    mt::bind_pooling(m);
+    mt::bind_activation(m);
+    mt::bind_softmax(m);
+    mt::bind_arithmetic(m);
+    mt::bind_reductions(m);
+    mt::bind_shape(m);
+    mt::bind_random(m);
+    mt::bind_training(m);
+}

@@ -1,0 +1,7 @@
+#include "bindings.h"
+
+namespace mt {
+
+void bind_pooling(py::module_&) {}
+
+}  // namespace mt

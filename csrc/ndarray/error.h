@@ -1,0 +1,44 @@
+// Errors are for the reader: what came, what was wanted, what to do. Each class becomes the Python exception of its name
+// (bindings/module.cpp translates); ValueError and IndexError use the standard library's own classes, which pybind11 knows.
+#pragma once
+
+#include <cstdint>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace mt {
+
+using Shape = std::vector<int64_t>;
+
+struct TypeError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct OutOfMemory : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct NotSupported : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+using ValueError = std::invalid_argument;
+using IndexError = std::out_of_range;
+
+// "(2, 3, 32, 32)", as Python prints a tuple.
+std::string to_string(const Shape& shape);
+
+// message("conv2d: got ", 3, " channels") -> one string.
+template <class... Parts>
+std::string message(const Parts&... parts) {
+    std::ostringstream out;
+    (out << ... << parts);
+    return out.str();
+}
+
+// require<ValueError>(size > 0, "...", size, "...") throws the message when the condition does not hold.
+template <class Error, class... Parts>
+void require(bool condition, const Parts&... parts) {
+    if (!condition) throw Error(message(parts...));
+}
+
+}  // namespace mt

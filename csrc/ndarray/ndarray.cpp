@@ -1,0 +1,149 @@
+#include "ndarray.h"
+
+#include <cstring>
+#include <limits>
+
+namespace mt {
+
+std::string to_string(const Shape& shape) {
+    std::ostringstream out;
+    out << "(";
+    for (size_t i = 0; i < shape.size(); i++) out << (i ? ", " : "") << shape[i];
+    out << (shape.size() == 1 ? ",)" : ")");
+    return out.str();
+}
+
+const char* name_of(DType dtype) {
+    switch (dtype) {
+        case DType::float32: return "float32";
+        case DType::float64: return "float64";
+        case DType::int64: return "int64";
+        case DType::int32: return "int32";
+        case DType::uint8: return "uint8";
+    }
+    return "?";
+}
+
+size_t item_size(DType dtype) {
+    switch (dtype) {
+        case DType::float32: return 4;
+        case DType::float64: return 8;
+        case DType::int64: return 8;
+        case DType::int32: return 4;
+        case DType::uint8: return 1;
+    }
+    return 0;
+}
+
+const char* name_of(Device device) {
+    switch (device) {
+        case Device::cpu: return "cpu";
+    }
+    return "?";
+}
+
+Device parse_device(const std::string& text) {
+    if (text == "cpu") return Device::cpu;
+    throw ValueError(message("device '", text, "' is not one of this build's devices: 'cpu'"));
+}
+
+Storage::Storage(size_t bytes, Device device) : block_(allocate(bytes)), device_(device) {}
+
+Storage::Storage(void* data, size_t bytes, Device device, std::function<void()> release_owner)
+    : device_(device), release_owner_(std::move(release_owner)) {
+    block_.data = data;
+    block_.bytes = bytes;
+}
+
+Storage::~Storage() {
+    if (release_owner_)
+        release_owner_();
+    else
+        release(block_);
+}
+
+int64_t checked_size(const Shape& shape, size_t bytes_per_item) {
+    int64_t bytes = static_cast<int64_t>(bytes_per_item);
+    bool is_empty = false;
+    for (int64_t length : shape) {
+        require<ValueError>(length >= 0, "shape ", to_string(shape), " has a negative size");
+        if (length == 0) is_empty = true;
+    }
+    if (is_empty) return 0;
+    for (int64_t length : shape) {
+        require<ValueError>(!__builtin_mul_overflow(bytes, length, &bytes), "shape ", to_string(shape), " has more elements than a computer can address");
+    }
+    return bytes / static_cast<int64_t>(bytes_per_item);
+}
+
+NDArray NDArray::empty(Shape shape, DType dtype, Device device) {
+    const int64_t size = checked_size(shape, item_size(dtype));
+    auto storage = std::make_shared<Storage>(static_cast<size_t>(size) * item_size(dtype), device);
+    return NDArray(std::move(storage), std::move(shape), dtype);
+}
+
+NDArray::NDArray(std::shared_ptr<Storage> storage, Shape shape, DType dtype)
+    : storage_(std::move(storage)), shape_(std::move(shape)), size_(checked_size(shape_, item_size(dtype))), dtype_(dtype) {}
+
+NDArray NDArray::reshape(Shape shape) const {
+    int64_t known = 1;
+    int64_t* unknown = nullptr;
+    for (int64_t& length : shape) {
+        if (length == -1) {
+            require<ValueError>(unknown == nullptr, "reshape to ", to_string(shape), ": only one size can be -1");
+            unknown = &length;
+        } else {
+            require<ValueError>(length >= 0, "reshape to ", to_string(shape), ": a size is negative");
+            require<ValueError>(!__builtin_mul_overflow(known, length, &known), "reshape to ", to_string(shape), ": too many elements");
+        }
+    }
+    const Shape asked = shape;
+    if (unknown != nullptr && known > 0 && size_ % known == 0) *unknown = size_ / known;
+    const bool fits = (unknown == nullptr || *unknown >= 0) && checked_size(shape, item_size(dtype_)) == size_;
+    require<ValueError>(fits, "reshape: an array of shape ", to_string(shape_), " has ", size_, " elements; they do not fit shape ", to_string(asked));
+    return NDArray(storage_, std::move(shape), dtype_);
+}
+
+NDArray NDArray::clone() const {
+    NDArray copy = empty(shape_, dtype_, device());
+    std::memcpy(copy.raw(), raw(), bytes());
+    return copy;
+}
+
+std::string describe(const NDArray& array) { return message(name_of(array.dtype()), " ", to_string(array.shape())); }
+
+void require_floating(const char* op, const char* argument, const NDArray& array) {
+    require<TypeError>(is_floating(array.dtype()), op, ": ", argument, " is ", describe(array),
+                       "; wanted float32 or float64: convert it with .astype(float32), or .float() on a Tensor");
+}
+
+void require_dtype(const char* op, const char* argument, const NDArray& array, DType wanted) {
+    require<TypeError>(array.dtype() == wanted, op, ": ", argument, " is ", describe(array), "; wanted ", name_of(wanted), ": convert it with .astype(",
+                       name_of(wanted), "), or .to(mt.", name_of(wanted), ") on a Tensor");
+}
+
+void require_same_dtype(const char* op, const char* first_name, const NDArray& first, const char* second_name, const NDArray& second) {
+    require<TypeError>(first.dtype() == second.dtype(), op, ": ", first_name, " is ", describe(first), " but ", second_name, " is ", describe(second),
+                       "; both must have one dtype: convert one of them");
+}
+
+void require_same_device(const char* op, const char* first_name, const NDArray& first, const char* second_name, const NDArray& second) {
+    require<ValueError>(first.device() == second.device(), op, ": ", first_name, " is on ", name_of(first.device()), " but ", second_name, " is on ",
+                        name_of(second.device()), "; move one of them with .to(device)");
+}
+
+void require_ndim(const char* op, const char* argument, const NDArray& array, size_t wanted, const char* layout) {
+    require<ValueError>(array.ndim() == wanted, op, ": ", argument, " has shape ", to_string(array.shape()), "; wanted ", wanted, " dimensions ", layout);
+}
+
+void require_shape(const char* op, const char* argument, const NDArray& array, const Shape& wanted) {
+    require<ValueError>(array.shape() == wanted, op, ": ", argument, " has shape ", to_string(array.shape()), "; wanted ", to_string(wanted));
+}
+
+size_t normalize_axis(const char* op, int64_t axis, size_t ndim) {
+    const int64_t dimensions = static_cast<int64_t>(ndim);
+    require<IndexError>(axis >= -dimensions && axis < dimensions, op, ": dimension ", axis, " is out of range for an array of ", ndim, " dimensions");
+    return static_cast<size_t>(axis < 0 ? axis + dimensions : axis);
+}
+
+}  // namespace mt

@@ -1,0 +1,32 @@
+"""Our framework beside PyTorch: the same network, the same start, the same batches; time, accuracy, memory, trajectories.
+
+    results = mytensor.compare.run(epochs=2, seeds=[0])
+    print(mytensor.compare.table(results))
+
+Running a comparison imports torch; reading one from a file doesn't, and neither does measuring our side's memory.
+"""
+
+import importlib
+from typing import Any
+
+_MODULE_OF = {
+    "run": "side_by_side",
+    "differences": "results",
+    "load_results": "results",
+    "save_results": "results",
+    "table": "results",
+    "peak_memory": "memory",
+    "Trajectory": "trajectories",
+    "trajectory": "trajectories",
+    "TorchLeNet": "twin",
+    "copy_weights": "twin",
+    "torch_recipe": "twin",
+}
+
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,81 @@
+"""How far two float32 trainings stray from a float64 one, step by step, from the same weights and batches.
+
+Rounding makes any two implementations drift apart, and training amplifies it, so "equal to torch" has no fixed tolerance.
+But a float64 run is as good as exact here, and PyTorch's own float32 run shows how far honest rounding goes: ours may stray
+from the float64 run about as far, and a wrong gradient shows at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+import mytensor as mt
+from mytensor.compare.twin import TorchLeNet, copy_weights, torch_recipe
+from mytensor.data import ImageDataset
+from mytensor.training import Recipe, Trainer
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Losses of every step (steps,) of the three runs, and the distances of the final weights from the float64 run's."""
+
+    ours: np.ndarray
+    torch32: np.ndarray
+    torch64: np.ndarray
+    weights_ours: float
+    weights_torch32: float
+
+    @property
+    def loss_ratio(self) -> float:
+        """Ours' distance from float64 torch over float32 torch's, as root mean squares over all steps' losses."""
+        return float(np.linalg.norm(self.ours - self.torch64) / np.linalg.norm(self.torch32 - self.torch64))
+
+    @property
+    def weight_ratio(self) -> float:
+        """The same ratio for the weights after the last step (Euclidean distance over all parameters)."""
+        return self.weights_ours / self.weights_torch32
+
+
+def trajectory(train_set: ImageDataset, steps: int = 200, seed: int = 0) -> Trajectory:
+    """Train ours, float32 torch and float64 torch in lockstep for the first ``steps`` steps of the report's recipe."""
+    recipe = Recipe(seed=seed)
+    mt.manual_seed(seed)
+    trainer = Trainer(mt.models.LeNet(), train_set, train_set, recipe)
+    twins = {dtype: TorchLeNet().to(dtype) for dtype in (torch.float32, torch.float64)}
+    for twin in twins.values():
+        copy_weights(trainer.model, twin)
+    optimizers = {dtype: torch_recipe(twin, recipe) for dtype, twin in twins.items()}
+
+    losses: dict[str | torch.dtype, list[float]] = {"ours": [], torch.float32: [], torch.float64: []}
+    stream = itertools.chain.from_iterable(trainer.batches.epoch(epoch) for epoch in itertools.count())
+    for images, labels in itertools.islice(stream, steps):
+        losses["ours"].append(trainer.train_step(images, labels)[1].item())
+        for dtype, twin in twins.items():
+            x, y = torch.from_numpy(images.array.numpy()).to(dtype), torch.from_numpy(labels.array.numpy())
+            optimizers[dtype].zero_grad()
+            loss = torch.nn.functional.cross_entropy(twin(x), y)
+            loss.backward()
+            optimizers[dtype].step()
+            losses[dtype].append(loss.item())
+
+    exact = _weights(twins[torch.float64].state_dict())
+    return Trajectory(
+        ours=np.array(losses["ours"]),
+        torch32=np.array(losses[torch.float32]),
+        torch64=np.array(losses[torch.float64]),
+        weights_ours=_distance({name: value.array.numpy() for name, value in trainer.model.state_dict().items()}, exact),
+        weights_torch32=_distance(_weights(twins[torch.float32].state_dict()), exact),
+    )
+
+
+def _weights(state: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in state.items()}
+
+
+def _distance(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
+    """The Euclidean distance between two sets of weights of the same names."""
+    return float(np.sqrt(sum(np.square(a[name] - b[name]).sum() for name in b)))

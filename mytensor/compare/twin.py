@@ -1,0 +1,83 @@
+"""The PyTorch twin of ``mytensor.models.LeNet``, and the data as torch is given it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+import mytensor as mt
+from mytensor.data import ImageDataset
+from mytensor.training import Recipe
+
+
+class TorchLeNet(nn.Module):
+    """The same layers under the same names as ``mytensor.models.LeNet``: images (N, 3, 32, 32) -> logits (N, 10)."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 3, padding=1)
+        self.conv2 = nn.Conv2d(6, 16, 3, padding=1)
+        self.fc1 = nn.Linear(16 * 8 * 8, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.max_pool2d(nn.functional.relu(self.conv1(x)), 2)
+        x = nn.functional.max_pool2d(nn.functional.relu(self.conv2(x)), 2)
+        x = x.flatten(1)
+        x = nn.functional.relu(self.fc1(x))
+        x = nn.functional.relu(self.fc2(x))
+        return self.fc3(x)
+
+
+def copy_weights(source: mt.nn.Module, target: nn.Module) -> None:
+    """Give the torch module the weights of ours (names and shapes must agree; the dtype stays the target's)."""
+    target.load_state_dict(
+        {name: torch.from_numpy(value.array.numpy().copy()) for name, value in source.state_dict().items()}
+    )
+
+
+def torch_recipe(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """The recipe's optimizer in torch."""
+    return torch.optim.SGD(
+        model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+
+
+def normalised(dataset: ImageDataset, recipe: Recipe, piece: int = 1000) -> torch.Tensor:
+    """All images of a data set as one float32 tensor (N, 3, 32, 32), normalised by the recipe's constants."""
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (recipe.mean, recipe.std))
+    images = torch.from_numpy(dataset.images)
+    out = torch.empty(images.shape)
+    for start in range(0, len(images), piece):  # piece by piece, so that no second copy of the whole is needed
+        out[start : start + piece] = (images[start : start + piece].float() / 255 - mean) / std
+    return out
+
+
+class PerImage(torch.utils.data.Dataset):
+    """A data set as torchvision's loaders serve it: each image converted and normalised on its own when asked for."""
+
+    def __init__(self, dataset: ImageDataset, recipe: Recipe):
+        self.images, self.labels = dataset.images, dataset.labels
+        self.mean, self.std = (torch.tensor(values).view(3, 1, 1) for values in (recipe.mean, recipe.std))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        image = torch.from_numpy(self.images[index]).float().div(255)
+        return image.sub_(self.mean).div_(self.std), int(self.labels[index])
+
+
+def mean_loss_and_accuracy(model: nn.Module, images: torch.Tensor, labels: np.ndarray) -> tuple[float, float]:
+    """(mean loss, accuracy) of a torch model on normalised images (N, 3, 32, 32) and labels (N,)."""
+    loss = correct = 0.0
+    model.eval()
+    with torch.no_grad():
+        for x, y in zip(images.split(500), torch.from_numpy(labels).split(500), strict=True):
+            logits = model(x)
+            loss += nn.functional.cross_entropy(logits, y, reduction="sum").item()
+            correct += (logits.argmax(1) == y).sum().item()
+    model.train()
+    return loss / len(images), correct / len(images)

@@ -1,0 +1,177 @@
+"""What was built, what this machine has, what is off and why: ``python -m mytensor doctor``.
+
+Also the facts that travel with every measurement: versions, processor, commit.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import mytensor_backend as backend
+
+from mytensor._build_check import BUILD_COMMAND, csrc_path, stale_message
+from mytensor.data import cifar10, find
+
+# Package -> what goes without it. None: nothing does.
+NEEDED = ("numpy", "safetensors", "tqdm")
+OPTIONAL = {
+    "torch": "no comparison with PyTorch, no checks against it",
+    "torchvision": "CIFAR-10 can't be downloaded, only read from files",
+    "matplotlib": "no plots",
+    "jupyterlab": "no notebooks",
+    "ipywidgets": "no sliders in the notebooks",
+    "anywidget": "no inspectors in the notebooks",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report. state: "ok", "off" (something optional is missing) or "wrong" (it can't work)."""
+
+    section: str
+    name: str
+    value: str
+    state: str = "ok"
+
+
+def examine(data: str | os.PathLike | None = None) -> list[Finding]:
+    """All findings, in the order in which they are reported; ``data`` names CIFAR-10's folder, as in ``cifar10(root)``."""
+    return [*_software(), *_backend(), *_devices(), *_kernels(), *_data(data)]
+
+
+def usable(findings: list[Finding]) -> bool:
+    """Whether the framework can work as it stands."""
+    return all(finding.state != "wrong" for finding in findings)
+
+
+def report(findings: list[Finding]) -> str:
+    """The findings as text."""
+    marks = {"ok": "  ", "off": "- ", "wrong": "! "}
+    lines, section = [], None
+    for finding in findings:
+        if finding.section != section:
+            lines += ["", finding.section]
+            section = finding.section
+        lines.append(f"  {marks[finding.state]}{finding.name:<18} {finding.value}")
+    verdict = "Everything that is needed works." if usable(findings) else "Something needed is wrong: see the lines marked !"
+    off = sum(finding.state == "off" for finding in findings)
+    return "\n".join([*lines[1:], "", verdict + (f" {off} thing(s) are off: see the lines marked -" if off else "")])
+
+
+def _software() -> list[Finding]:
+    found = versions()
+    lines = [Finding("Software", name, found[name] or "unknown") for name in ("mytensor", "python")]
+    lines.append(Finding("Software", "system", f"{platform.system()} {platform.machine()}"))
+    for name in NEEDED:
+        state, value = ("ok", found[name]) if found[name] else ("wrong", f"missing: pip install {name}")
+        lines.append(Finding("Software", name, value, state))
+    for name, loss in OPTIONAL.items():
+        state, value = ("ok", found[name]) if found[name] else ("off", f"not installed: {loss}")
+        lines.append(Finding("Software", name, value, state))
+    return lines
+
+
+def _backend() -> list[Finding]:
+    info = backend.build_info()
+    stale = stale_message(info["source_hash"], csrc_path())
+    lines = [
+        Finding("Compiled backend", key.replace("_", " "), str(value))
+        for key, value in info.items()
+        if key not in ("source_hash", "cuda")
+    ]
+    if not csrc_path().is_dir():
+        lines.append(Finding("Compiled backend", "sources", "not beside the package: nothing to compare with", "off"))
+    elif stale:
+        lines.append(Finding("Compiled backend", "sources", stale, "wrong"))
+    else:
+        lines.append(Finding("Compiled backend", "sources", "the backend was built from the csrc/ that is here"))
+    lines.append(Finding("Compiled backend", "memory", f"mode {backend.memory_mode()!r}"))
+    return lines
+
+
+def _devices() -> list[Finding]:
+    threads, cores = backend.get_num_threads(), os.cpu_count()
+    lines = [Finding("Devices", "cpu", f"{cpu_model()}, {threads} threads used of {cores} processors")]
+    built = backend.build_info().get("cuda")
+    driver = nvidia_driver()
+    if not built:
+        why = "no CUDA compiler (nvcc) was found when the backend was built" if not driver else (
+            f"NVIDIA driver {driver} is here, but nvcc was not found when the backend was built; "
+            f"put nvcc on PATH and run `{BUILD_COMMAND}`"
+        )
+        lines.append(Finding("Devices", "cuda", f"off: {why}", "off"))
+    else:
+        state = "off: its kernels are not part of this version; it reports the GPUs"
+        lines.append(Finding("Devices", "cuda", f"{built}; driver {driver or 'not found'}; {state}", "off"))
+    return lines
+
+
+def _kernels() -> list[Finding]:
+    lines = []
+    for op in backend.ops_with_kernels():
+        for kernel in backend.kernels(op):
+            mark = " (selected)" if kernel["selected"] else ""
+            lines.append(Finding("Kernels", op, f"{kernel['device']} {kernel['name']}{mark}: {kernel['description']}"))
+    return lines
+
+
+def _data(data: str | os.PathLike | None) -> list[Finding]:
+    folder = find(data)
+    if folder is None:
+        value = "not found; it is downloaded when needed, or name its folder by MYTENSOR_DATA"
+        return [Finding("Data", "CIFAR-10", value, "off")]
+    try:
+        sets = cifar10(folder, train=True), cifar10(folder, train=False)
+    except (OSError, ValueError) as error:
+        return [Finding("Data", "CIFAR-10", str(error), "wrong")]
+    sources = " and ".join(sorted({part.source for part in sets}))
+    return [Finding("Data", "CIFAR-10", f"{sources}: {len(sets[0]):,} + {len(sets[1]):,} images in {folder}")]
+
+
+def versions() -> dict[str, str | None]:
+    """The version of each package that matters, without importing it; None where it isn't installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in ("mytensor", *NEEDED, *OPTIONAL):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def cpu_model() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def nvidia_driver() -> str | None:
+    """The version of the NVIDIA kernel driver, or None."""
+    try:
+        return Path("/sys/module/nvidia/version").read_text().strip()
+    except OSError:
+        return None
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout this package runs from, with "+changes" where its tracked files differ; None outside one."""
+    top = Path(__file__).resolve().parents[1]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(top), *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != top:
+            return None  # installed inside somebody else's repository
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,373 @@
+"""The training loop: batches in, weights out, with progress, history, checkpoints and exact resume.
+
+    mt.manual_seed(0)
+    trainer = Trainer(mt.models.LeNet(), train_set, test_set, Recipe(), checkpoint="runs/lenet/checkpoint.safetensors")
+    trainer.fit()
+
+A run's whole state is the weights, the optimizer's velocities, the running sums of the epoch and two numbers: epoch and
+step. Order, flips and crops follow from the seed and the epoch, so a run that is killed and resumed ends in the same bits
+as one that never stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mytensor_backend as backend
+import numpy as np
+from tqdm.auto import tqdm
+
+from mytensor.autograd import no_grad
+from mytensor.checkpoint import read_checkpoint, write_checkpoint
+from mytensor.data import CIFAR10_MEAN, CIFAR10_STD, Batches, ImageDataset
+from mytensor.nn import Module
+from mytensor.nn import functional as F
+from mytensor.optim import SGD
+from mytensor.tensor import Tensor
+
+EVALUATION_BATCH = 500  # images; larger ones are no faster and take more memory
+REPORT_EVERY = 50  # steps between two readings of the loss for the progress bar
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. The defaults are the report's: 20 epochs of SGD, the learning rate divided by ten after epoch 10."""
+
+    epochs: int = 20
+    batch_size: int = 64
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    milestones: tuple[int, ...] = (10,)  # after so many epochs the learning rate is multiplied by gamma
+    gamma: float = 0.1
+    seed: int = 0
+    augment: bool = False
+    mean: tuple[float, ...] = CIFAR10_MEAN
+    std: tuple[float, ...] = CIFAR10_STD
+
+    def lr_at(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0 (what MultiStepLR gives, as a function without a state)."""
+        return self.lr * self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
+
+
+def quick() -> bool:
+    """Whether MYTENSOR_QUICK asks for a short run: 2 epochs on 5,000 images, for tests of the notebooks."""
+    return os.environ.get("MYTENSOR_QUICK", "") not in ("", "0")
+
+
+class Trainer:
+    """Trains a classifier and keeps its history.
+
+    checkpoint: the file to save to (its folder is made), after each epoch and every ``checkpoint_every`` steps; None: none.
+
+    history: one dict an epoch: epoch (from 1), train_loss, train_accuracy (both averaged over the epoch, while the weights
+    change), test_loss, test_accuracy, lr, seconds (of training) and images_per_second.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        train_set: ImageDataset,
+        test_set: ImageDataset,
+        recipe: Recipe | None = None,
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_every: int = 200,
+    ):
+        self.model, self.train_set, self.test_set = model, train_set, test_set
+        self.recipe = recipe = recipe or Recipe()
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.checkpoint_every = checkpoint_every
+        self.optimizer = SGD(
+            model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+        self.batches = Batches(
+            train_set, recipe.batch_size, recipe.seed, augment=recipe.augment, mean=recipe.mean, std=recipe.std
+        )
+        self.history: list[dict[str, Any]] = []
+        self.epoch = 0  # epochs finished
+        self.step = 0  # steps finished in the epoch under way
+        self._running = _RunningSums()
+        self._seconds = 0.0  # spent on the epoch under way
+
+    def fit(self, progress: bool = True, on_epoch: Callable[[Trainer], None] | None = None) -> list[dict[str, Any]]:
+        """Train until ``recipe.epochs`` are done, from wherever the run stands; returns the history.
+
+        progress: show a bar with loss, accuracy and speed. on_epoch: called after each epoch, for live plots.
+
+        Ctrl-C (or the notebook's stop button) ends the run after the step under way, saves, and raises KeyboardInterrupt
+        with a sentence that says how to go on.
+        """
+        total = self.recipe.epochs * len(self.batches)
+        done = self.epoch * len(self.batches) + self.step
+        with tqdm(total=total, initial=done, disable=not progress, unit="step") as bar, _deferred_interrupt() as stop:
+            while self.epoch < self.recipe.epochs:
+                self._train_epoch(bar, stop)
+                row = self._finish_epoch()
+                if progress:
+                    bar.write(
+                        f"epoch {row['epoch']:>2}: train loss {row['train_loss']:.4f}, test loss {row['test_loss']:.4f}, "
+                        f"test accuracy {row['test_accuracy']:.2%}, {row['images_per_second']:,.0f} images/s"
+                    )
+                if on_epoch is not None:
+                    on_epoch(self)
+                self._stop_if(stop)
+        return self.history
+
+    def train_step(self, images, labels):
+        """One step of gradient descent; returns the logits and the batch's mean loss."""
+        self.optimizer.zero_grad()
+        logits = self.model(images)
+        loss = F.cross_entropy(logits, labels)
+        loss.backward()
+        self.optimizer.step()
+        return logits, loss
+
+    def _train_epoch(self, bar: tqdm, stop: threading.Event) -> None:
+        self.model.train()
+        self.optimizer.lr = self.recipe.lr_at(self.epoch)
+        bar.set_description(f"epoch {self.epoch + 1}/{self.recipe.epochs}")
+        began, seconds_before, seen_before = time.perf_counter(), self._seconds, self._running.count
+        for images, labels in self.batches.epoch(self.epoch, start=self.step):
+            logits, loss = self.train_step(images, labels)
+            self._running.add(logits, loss, labels)
+            self.step += 1
+            bar.update()
+            elapsed = time.perf_counter() - began
+            self._seconds = seconds_before + elapsed
+            if self.step % REPORT_EVERY == 0:
+                mean_loss, accuracy = self._running.means()
+                speed = (self._running.count - seen_before) / elapsed
+                bar.set_postfix(loss=f"{mean_loss:.3f}", accuracy=f"{accuracy:.1%}", images_s=f"{speed:,.0f}")
+            if self.step % self.checkpoint_every == 0:
+                self.save()
+            self._stop_if(stop)
+
+    def _finish_epoch(self) -> dict[str, Any]:
+        """Measure, note and save the epoch whose steps are done."""
+        train_loss, train_accuracy = self._running.means()
+        test_loss, test_accuracy = evaluate(self.model, self.test_set, self.recipe.mean, self.recipe.std)
+        row = {
+            "epoch": self.epoch + 1,
+            "train_loss": train_loss,
+            "train_accuracy": train_accuracy,
+            "test_loss": test_loss,
+            "test_accuracy": test_accuracy,
+            "lr": self.recipe.lr_at(self.epoch),
+            "seconds": self._seconds,
+            "images_per_second": len(self.train_set) / self._seconds,
+        }
+        self.history.append(row)
+        self.epoch, self.step, self._seconds = self.epoch + 1, 0, 0.0
+        self._running = _RunningSums()
+        self.save()
+        return row
+
+    def _stop_if(self, stop: threading.Event) -> None:
+        if not stop.is_set():
+            return
+        where = f"stopped in epoch {self.epoch + 1}, after {self.step} of its {len(self.batches)} steps"
+        if self.checkpoint is None:
+            raise KeyboardInterrupt(f"{where}; nothing was saved (no checkpoint file was named), fit() goes on from here")
+        self.save()
+        raise KeyboardInterrupt(
+            f"{where}; saved to {self.checkpoint}. To go on: fit() again here, or trainer.resume() and fit() in a new "
+            f"session, or python -m mytensor train --resume --out {self.checkpoint.parent}"
+        )
+
+    # Checkpoints
+
+    def save(self) -> None:
+        """Write the checkpoint file, if one was named; all of it or nothing."""
+        if self.checkpoint is None:
+            return
+        tensors = {f"model.{name}": value.array.numpy() for name, value in self.model.state_dict().items()}
+        tensors |= {f"velocity.{name}": value.array.numpy() for name, value in self._velocities().items()}
+        write_checkpoint(self.checkpoint, tensors, self._state())
+
+    def resume(self) -> None:
+        """Take up the run that the checkpoint file holds: weights, velocities, history and place in the epoch.
+
+        Raises FileNotFoundError where there is none, and ValueError where the file is damaged or belongs to another model,
+        another recipe (``epochs`` may differ) or other data.
+        """
+        if self.checkpoint is None:
+            raise ValueError("resume() needs the checkpoint file: Trainer(..., checkpoint='runs/lenet/checkpoint.safetensors')")
+        tensors, state = read_checkpoint(self.checkpoint)
+        self._check_same_run(state)
+        weights = {name.removeprefix("model."): a for name, a in tensors.items() if name.startswith("model.")}
+        velocities = {name.removeprefix("velocity."): a for name, a in tensors.items() if name.startswith("velocity.")}
+        check_same_architecture(self.checkpoint, weights, self.model)
+        self.model.load_state_dict(weights)
+        self._set_velocities(velocities)
+        self.history = state["history"]
+        self.epoch, self.step, self._seconds = state["epoch"], state["step"], state["seconds"]
+        self._running = _RunningSums(**state["running"])
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "model": type(self.model).__name__,
+            "recipe": dataclasses.asdict(self.recipe),
+            "source": self.train_set.source,
+            "checksum": self.train_set.checksum,
+            "kernels": {op: backend.selected_kernel(op) for op in backend.ops_with_kernels()},
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self._seconds,
+            "running": self._running.state(),
+            "history": self.history,
+        }
+
+    def _check_same_run(self, state: dict[str, Any]) -> None:
+        """ValueError unless the checkpoint's recipe and data are this run's; a warning where its kernels were others."""
+        ours = json.loads(json.dumps(dataclasses.asdict(self.recipe)))  # as JSON has it: tuples are lists
+        differing = [key for key in ours if key != "epochs" and ours[key] != state["recipe"].get(key)]
+        if differing:
+            came = ", ".join(f"{key}={state['recipe'].get(key)}" for key in differing)
+            wanted = ", ".join(f"{key}={ours[key]}" for key in differing)
+            raise ValueError(f"{self.checkpoint} was trained with {came}; this run has {wanted}. Use the same recipe.")
+        if state["checksum"] != self.train_set.checksum:
+            raise ValueError(
+                f"{self.checkpoint} was trained on other data ({state['source']}, checksum {state['checksum']}); "
+                f"this run has {self.train_set.source}, checksum {self.train_set.checksum}. Name the same data."
+            )
+        for op, kernel in self._state()["kernels"].items():
+            if state["kernels"].get(op, kernel) != kernel:
+                warnings.warn(
+                    f"{self.checkpoint} was trained with the {op} kernel {state['kernels'][op]!r}, now {kernel!r} is "
+                    f"selected: the run goes on, in other bits.",
+                    stacklevel=3,
+                )
+
+    def _velocities(self) -> dict[str, Any]:
+        """The optimizer's velocities by the names of their parameters; empty before the first step."""
+        return {
+            name: velocity
+            for (name, _), velocity in zip(self.model.named_parameters(), self.optimizer.velocities, strict=True)
+        }
+
+
+class _RunningSums:
+    """Sums over an epoch's batches, kept on the device: a step adds to them, nobody waits for their values."""
+
+    def __init__(self, loss: float = 0.0, correct: float = 0.0, count: int = 0):
+        self._loss = backend.full((), loss, backend.float32, "cpu")
+        self._correct = backend.full((), correct, backend.float32, "cpu")
+        self.count = count  # images
+
+    def add(self, logits: Tensor, loss: Tensor, labels: Tensor) -> None:
+        """A batch's logits (B, classes), its mean loss () and its labels (B,)."""
+        size = labels.shape[0]
+        right = backend.eq(backend.argmax(logits.array, 1), labels.array)
+        backend.add_(self._loss, loss.array, alpha=size)
+        backend.add_(self._correct, backend.sum(right.astype(backend.float32)))
+        self.count += size
+
+    def means(self) -> tuple[float, float]:
+        """(mean loss, accuracy) over the images so far."""
+        return self._loss.item() / self.count, self._correct.item() / self.count
+
+    def state(self) -> dict[str, Any]:
+        """The sums as numbers: ``_RunningSums(**state)`` goes on from them exactly."""
+        return {"loss": self._loss.item(), "correct": self._correct.item(), "count": self.count}
+
+
+def evaluate(
+    model: Module, dataset: ImageDataset, mean: tuple[float, ...] = CIFAR10_MEAN, std: tuple[float, ...] = CIFAR10_STD
+) -> tuple[float, float]:
+    """(mean loss, accuracy) of a model on a whole data set, without gradients."""
+    sums = _RunningSums()
+    for logits, labels in _outputs(model, dataset, mean, std):
+        sums.add(logits, F.cross_entropy(logits, labels), labels)
+    return sums.means()
+
+
+def predict(
+    model: Module, dataset: ImageDataset, mean: tuple[float, ...] = CIFAR10_MEAN, std: tuple[float, ...] = CIFAR10_STD
+) -> np.ndarray:
+    """The probability of each class for each image, float32 (N, classes), in the data set's order."""
+    return np.concatenate([F.softmax(logits, 1).array.numpy() for logits, _ in _outputs(model, dataset, mean, std)])
+
+
+def _outputs(model: Module, dataset: ImageDataset, mean, std) -> Iterator[tuple[Tensor, Tensor]]:
+    """(logits, labels) batch by batch, in the data set's order, in evaluation mode and without a graph."""
+    was_training = model.training
+    model.eval()
+    with no_grad():
+        for images, labels in Batches(dataset, EVALUATION_BATCH, shuffle=False, mean=mean, std=std).epoch(0):
+            yield model(images), labels
+    model.train(was_training)
+
+
+def check_same_architecture(path: str | os.PathLike, weights: dict[str, np.ndarray], model: Module) -> None:
+    """ValueError that lists what differs unless ``weights`` have the names and shapes of the model's."""
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    came = {name: tuple(value.shape) for name, value in weights.items()}
+    differing = [
+        f"{name}: the file has {came.get(name, 'none')}, the model {wanted.get(name, 'none')}"
+        for name in sorted(wanted.keys() | came.keys())
+        if wanted.get(name) != came.get(name)
+    ]
+    if differing:
+        raise ValueError(f"{path} belongs to another architecture than {type(model).__name__}: " + "; ".join(differing))
+
+
+def audit(model: Module, step: Callable[[], object]) -> list[dict[str, Any]]:
+    """Check that one training step reaches every parameter: each gets a finite, nonzero gradient, and moves.
+
+    step: runs forward, backward and the optimizer once. For convolutions every single filter must get a gradient: a net
+    with dead filters still learns, so accuracy doesn't show them.
+
+    Returns one dict a parameter: name, shape, gradient (its largest absolute value), moved (the largest change).
+    Raises AssertionError that names the parameters at fault.
+    """
+    before = {name: parameter.array.numpy().copy() for name, parameter in model.named_parameters()}
+    step()
+    rows, faults = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.grad is None:
+            faults.append(f"{name} got no gradient")
+            continue
+        gradient, change = parameter.grad.array.numpy(), np.abs(parameter.array.numpy() - before[name])
+        rows.append(
+            {"name": name, "shape": gradient.shape, "gradient": float(np.abs(gradient).max()), "moved": float(change.max())}
+        )
+        if not np.isfinite(gradient).all():
+            faults.append(f"{name} got a gradient with NaN or infinity")
+        elif not gradient.any():
+            faults.append(f"{name} got a gradient of zeros")
+        elif gradient.ndim == 4 and (dead := ~gradient.any(axis=(1, 2, 3))).any():
+            faults.append(f"{name}: filters {np.flatnonzero(dead).tolist()} got a gradient of zeros")
+        if not change.max() > 0:
+            faults.append(f"{name} did not move")
+    assert not faults, "the training step does not reach every parameter: " + "; ".join(faults)
+    return rows
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[threading.Event]:
+    """Inside, the first Ctrl-C only sets the event, so that no step is left half done; a second one interrupts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
+        yield stop
+        return
+
+    def note(signum, frame):
+        signal.signal(signal.SIGINT, previous)
+        stop.set()
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, previous)

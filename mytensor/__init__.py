@@ -1,0 +1,114 @@
+"""mytensor: a small deep-learning framework to read, with a compiled backend. `import mytensor as mt`."""
+
+from mytensor._build_check import load_backend as _load_backend
+
+_backend = _load_backend()  # first: it says what to do when the extension is missing or stale
+
+from mytensor_backend import (  # noqa: E402
+    empty_cache,
+    float32,
+    float64,
+    get_num_threads,
+    int32,
+    int64,
+    memory_mode,
+    memory_stats,
+    reset_peak_memory_stats,
+    set_memory_mode,
+    set_num_threads,
+    uint8,
+)
+
+from mytensor.tensor import DType, Parameter, Tensor, from_dlpack, from_numpy, tensor  # noqa: E402, I001 - before all others
+from mytensor import autograd, models, nn, optim, random  # noqa: E402
+from mytensor.autograd import (  # noqa: E402
+    Function,
+    enable_grad,
+    gradcheck,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from mytensor.creation import (  # noqa: E402
+    arange,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randn,
+    randn_like,
+    zeros,
+    zeros_like,
+)
+from mytensor.kernels import kernels, ops_with_kernels, use_kernel  # noqa: E402
+from mytensor.ops import cat, exp, log, log_softmax, logsumexp, matmul, maximum, minimum, relu, softmax, stack, where  # noqa: E402
+from mytensor.random import manual_seed  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DType",
+    "Function",
+    "Parameter",
+    "Tensor",
+    "arange",
+    "autograd",
+    "cat",
+    "empty",
+    "empty_cache",
+    "empty_like",
+    "enable_grad",
+    "exp",
+    "eye",
+    "float32",
+    "float64",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "full_like",
+    "get_num_threads",
+    "gradcheck",
+    "int32",
+    "int64",
+    "is_grad_enabled",
+    "kernels",
+    "log",
+    "log_softmax",
+    "logsumexp",
+    "manual_seed",
+    "matmul",
+    "maximum",
+    "memory_mode",
+    "memory_stats",
+    "minimum",
+    "models",
+    "nn",
+    "no_grad",
+    "ones",
+    "ones_like",
+    "ops_with_kernels",
+    "optim",
+    "rand",
+    "rand_like",
+    "randn",
+    "randn_like",
+    "random",
+    "relu",
+    "reset_peak_memory_stats",
+    "set_grad_enabled",
+    "set_memory_mode",
+    "set_num_threads",
+    "softmax",
+    "stack",
+    "tensor",
+    "uint8",
+    "use_kernel",
+    "where",
+    "zeros",
+    "zeros_like",
+]

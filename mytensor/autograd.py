@@ -1,0 +1,624 @@
+"""Automatic differentiation: the graph, the walk back through it, and a check by finite differences.
+
+Forward: `Function.apply` computes an op's value and, while gradients are recorded, leaves a `Node` behind. A node knows
+where its inputs came from (its edges), so the nodes form a graph that points from the loss back to the parameters.
+
+Backward: `backward` visits the nodes from the newest to the oldest and hands each one the sum of the gradients of everything
+that used its output. The chain rule is then local: a node turns "dloss / d(my output)" (called `upstream`) into
+"dloss / d(my inputs)".
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import mytensor_backend as backend
+import numpy as np
+
+from mytensor.tensor import Tensor
+
+NDArray = backend.NDArray
+FLOATING = (backend.float32, backend.float64)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Is the graph being recorded?
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class _GradMode(threading.local):
+    """One switch a thread: while it is off, operations leave no nodes behind."""
+
+    enabled = True
+
+
+_grad_mode = _GradMode()
+
+
+def is_grad_enabled() -> bool:
+    """True while operations on tensors that require gradients are recorded in this thread."""
+    return _grad_mode.enabled
+
+
+class set_grad_enabled:  # noqa: N801 - used like a function, as in torch
+    """`with set_grad_enabled(flag):` or `@set_grad_enabled(flag)`: records the graph inside, or does not."""
+
+    def __init__(self, enabled: bool):
+        self.enabled = enabled
+
+    def __enter__(self):
+        self.previous = _grad_mode.enabled
+        _grad_mode.enabled = self.enabled
+        return self
+
+    def __exit__(self, *exception):
+        _grad_mode.enabled = self.previous
+
+    def __call__(self, function: Callable) -> Callable:
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            with set_grad_enabled(self.enabled):
+                return function(*args, **kwargs)
+
+        return wrapper
+
+
+class no_grad(set_grad_enabled):  # noqa: N801
+    """`with no_grad():` or `@no_grad()`: nothing inside is recorded. For evaluation and for updating parameters."""
+
+    def __init__(self):
+        super().__init__(False)
+
+
+class enable_grad(set_grad_enabled):  # noqa: N801
+    """`with enable_grad():` or `@enable_grad()`: records again inside a `no_grad` block."""
+
+    def __init__(self):
+        super().__init__(True)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The graph
+# ---------------------------------------------------------------------------------------------------------------------
+
+# Nodes are numbered as they are made. A node is always made after the nodes it depends on, so visiting the numbers
+# downwards visits every node after all nodes that used its output: the order backward needs.
+_node_numbers = itertools.count()
+
+
+class Node:
+    """One recorded operation; the `ctx` that an op's forward and backward share.
+
+    An op may keep plain values on it (`ctx.stride = stride`). Arrays that backward needs go through `save_for_backward`,
+    so that changing them in place is noticed and their memory is freed after backward.
+    """
+
+    __slots__ = (
+        "function",
+        "number",
+        "edges",
+        "needs_input_grad",
+        "output_specs",
+        "output_hooks",
+        "_saved",
+        "_saved_versions",
+        "_freed",
+        "_non_differentiable",
+        "__dict__",
+        "__weakref__",
+    )
+
+    def __init__(self, function: type[Function]):
+        self.function = function
+        self.number = next(_node_numbers)
+        # One entry an input: None where no gradient is wanted, else (Node that made it or leaf Tensor, output index).
+        self.edges: list[tuple[Node | Tensor, int] | None] = []
+        self.needs_input_grad: tuple[bool, ...] = ()
+        # One entry an output: (shape, dtype), or None where the output has no derivative.
+        self.output_specs: list[tuple[tuple[int, ...], backend.DType] | None] = []
+        self.output_hooks: dict[int, list[Callable]] | None = None
+        self._saved: tuple | None = ()
+        self._saved_versions: tuple[int, ...] = ()
+        self._freed = False
+        self._non_differentiable: tuple = ()
+
+    @property
+    def name(self) -> str:
+        """The op's name as repr shows it, e.g. "MulBackward"."""
+        return f"{self.function.__name__}Backward"
+
+    def save_for_backward(self, *values) -> None:
+        """Keeps arrays (and numbers, or None) for backward, where `ctx.saved` hands them out again."""
+        self._saved = values
+        self._saved_versions = tuple([value.version if type(value) is NDArray else 0 for value in values])
+
+    @property
+    def saved(self) -> tuple:
+        """What `save_for_backward` kept.
+
+        RuntimeError: they were freed by an earlier backward, or changed in place since they were saved.
+        """
+        if self._freed:
+            raise RuntimeError(
+                f"{self.name}: backward went through this part of the graph before, and what it had saved was freed then. "
+                "Run the forward pass again, or keep the graph with .backward(retain_graph=True) the first time."
+            )
+        for position, (array, version) in enumerate(zip(self._saved, self._saved_versions)):
+            if type(array) is NDArray and array.version != version:
+                raise RuntimeError(
+                    f"{self.name}: an array that its derivative needs was changed in place after the forward pass "
+                    f"(saved array {position}, shape {tuple(array.shape)}: saved at version {version}, now at version "
+                    f"{array.version}). Use the out-of-place operation (x = x + 1, not x += 1), or change a .clone()."
+                )
+        return self._saved
+
+    def mark_non_differentiable(self, *arrays) -> None:
+        """Says in forward which of the outputs have no derivative (integer outputs never have one)."""
+        self._non_differentiable = arrays
+
+    def free(self) -> None:
+        """Lets go of the saved arrays; backward does so once it has used them."""
+        if self._saved:
+            self._saved = ()
+            self._freed = True
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+class Function:
+    """An operation with its derivative beside it. Write one by giving both as static methods:
+
+        class Square(Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return backend.mul(x, x)
+
+            @staticmethod
+            def backward(ctx, upstream):
+                (x,) = ctx.saved
+                return backend.mul(upstream, backend.mul(x, 2.0))      # dloss/dx = upstream * 2x
+
+        y = Square.apply(x)
+
+    Inside, values are NDArrays (Tensors without the autograd state); numpy arrays may be returned as well. `backward` takes one
+    upstream gradient an output and returns one gradient an input, None where there is none; the Nones of the last inputs
+    may be left out. `ctx.needs_input_grad` says which gradients are wanted at all.
+    """
+
+    @staticmethod
+    def forward(ctx: Node, *inputs):
+        raise NotImplementedError("a Function needs a static method forward(ctx, ...) that returns the value")
+
+    @staticmethod
+    def backward(ctx: Node, *upstream):
+        raise NotImplementedError(
+            f"{ctx.function.__name__} needs a static method backward(ctx, upstream) that returns one gradient an input"
+        )
+
+    @classmethod
+    def apply(cls, *inputs):
+        """Computes the value for Tensors (other arguments are passed on as they are) and records it in the graph."""
+        node = Node(cls)
+        recording = _grad_mode.enabled
+        values = []
+        edges = []
+        any_edge = False
+        for value in inputs:
+            edge = None
+            if isinstance(value, Tensor):
+                if recording and value._requires_grad:
+                    edge = (value.grad_fn or value, value._output_index)
+                    any_edge = True
+                value = value.array
+            values.append(value)
+            edges.append(edge)
+        node.needs_input_grad = tuple([edge is not None for edge in edges])
+
+        result = cls.forward(node, *values)
+
+        if type(result) is not tuple:
+            array = result if type(result) is NDArray else _as_ndarray(result, cls, "forward")
+            if not any_edge:
+                return Tensor._wrap(array)
+            node.edges = edges
+            return _attach(node, array)
+        arrays = [array if type(array) is NDArray else _as_ndarray(array, cls, "forward") for array in result]
+        if not any_edge:
+            return tuple([Tensor._wrap(array) for array in arrays])
+        node.edges = edges
+        return tuple([_attach(node, array) for array in arrays])
+
+
+def _attach(node: Node, array) -> Tensor:
+    """Wraps an output of `node` in a Tensor that remembers where it came from."""
+    output = Tensor._wrap(array)
+    dtype = array.dtype
+    if dtype in FLOATING and not any(array is marked for marked in node._non_differentiable):
+        output._requires_grad = True
+        output.grad_fn = node
+        output._output_index = len(node.output_specs)
+        node.output_specs.append((array.shape, dtype))
+    else:
+        node.output_specs.append(None)
+    return output
+
+
+def _as_ndarray(value, function: type[Function], method: str):
+    """Accepts what a reader's Function may return instead of an NDArray: a numpy array, whose values are copied."""
+    if isinstance(value, NDArray):
+        return value
+    if isinstance(value, (np.ndarray, np.generic)):
+        return backend.from_numpy(np.array(value, order="C"))
+    kind = "a Tensor (inside a Function, work with NDArrays)" if isinstance(value, Tensor) else type(value).__name__
+    raise TypeError(f"{function.__name__}.{method} returned {kind}; wanted an NDArray or a numpy array")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Backward
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def backward(tensor: Tensor, gradient: Tensor | None = None, retain_graph: bool = False) -> None:
+    """Adds dloss/dleaf to `.grad` of every leaf that `tensor` depends on.
+
+    gradient: dloss/dtensor, of the tensor's shape and dtype; may be left out for a single number (then it is 1).
+    retain_graph: keep the saved arrays, so that backward can run through this graph again.
+    """
+    if not tensor._requires_grad:
+        raise RuntimeError(
+            "backward: this tensor does not depend on anything that requires a gradient. "
+            "Make an input with requires_grad=True, and do not compute inside no_grad()."
+        )
+    leaf_gradients = _LeafGradients()
+    pending: dict[Node, list] = {}
+    heap: list[tuple[int, Node]] = []
+
+    def deliver(edge, array, is_shared: bool) -> None:
+        """Adds a gradient to what the target of the edge has received so far."""
+        target, index = edge
+        if type(target) is not Node:
+            leaf_gradients.add(target, array, is_shared)
+            return
+        received = pending.get(target)
+        if received is None:
+            received = pending[target] = [None] * len(target.output_specs)
+            heapq.heappush(heap, (-target.number, target))
+        received[index] = array if received[index] is None else backend.add(received[index], array)
+
+    deliver((tensor.grad_fn or tensor, tensor._output_index), _root_gradient(tensor, gradient), True)
+    while heap:
+        _, node = heapq.heappop(heap)
+        upstream = _complete_upstream(node, pending.pop(node))
+        gradients = _call_backward(node, upstream)
+        # A gradient that shares memory with an array somebody else may hold is copied before it becomes a leaf's .grad.
+        taken = {array.data_ptr for array in (*upstream, *node._saved) if type(array) is NDArray}
+        for edge, array in zip(node.edges, gradients):
+            if edge is not None and array is not None:
+                pointer = array.data_ptr
+                deliver(edge, array, pointer in taken)
+                taken.add(pointer)
+        if not retain_graph:
+            node.free()
+    leaf_gradients.store()
+
+
+class _LeafGradients:
+    """The gradients of the leaves: summed over one backward pass, and added to `.grad` at its end."""
+
+    def __init__(self):
+        self.sums: dict[Tensor, tuple[Any, bool]] = {}
+
+    def add(self, leaf: Tensor, array, is_shared: bool) -> None:
+        if leaf in self.sums:
+            array, is_shared = backend.add(self.sums[leaf][0], array), False
+        self.sums[leaf] = (array, is_shared)
+
+    def store(self) -> None:
+        for leaf, (array, is_shared) in self.sums.items():
+            if leaf._hooks:
+                hooked = _run_hooks(leaf._hooks, array)
+                is_shared = is_shared or hooked is not array
+                array = hooked
+            if leaf.grad is not None:
+                backend.add_(leaf.grad.array, array)
+            else:
+                leaf.grad = Tensor._wrap(array.clone() if is_shared else array)
+
+
+def _root_gradient(tensor: Tensor, gradient: Tensor | None):
+    """The gradient that backward starts from, as an NDArray."""
+    array = tensor.array
+    if gradient is None:
+        if array.size != 1:
+            raise RuntimeError(
+                f"backward: a gradient can be left out only for a single number, and this tensor has shape {tensor.shape}. "
+                "Reduce it first (.sum(), .mean()), or pass dloss/dtensor: .backward(gradient)."
+            )
+        return backend.full(array.shape, 1.0, array.dtype, array.device)
+    if not isinstance(gradient, Tensor):
+        raise TypeError(f"backward: gradient must be a Tensor, got {type(gradient).__name__}; make one with mt.tensor(...)")
+    _check_gradient("backward: the gradient passed in", gradient.array, (array.shape, array.dtype))
+    return gradient.array
+
+
+def _complete_upstream(node: Node, received: list) -> list:
+    """Runs the hooks of the node's outputs; outputs that nothing used get zeros."""
+    for index, spec in enumerate(node.output_specs):
+        if spec is None:
+            continue
+        if received[index] is None:
+            received[index] = backend.full(spec[0], 0.0, spec[1], "cpu")
+        elif node.output_hooks and index in node.output_hooks:
+            received[index] = _run_hooks(node.output_hooks[index], received[index])
+    return received
+
+
+def _call_backward(node: Node, upstream: list) -> list:
+    """Calls the op's backward and checks what it returned: readable errors for a wrong derivative."""
+    name = f"{node.function.__name__}.backward"
+    result = node.function.backward(node, *upstream)
+    gradients = list(result) if isinstance(result, (tuple, list)) else [result]
+    edges = node.edges
+    if len(gradients) > len(edges) or any(edge is not None for edge in edges[len(gradients) :]):
+        raise RuntimeError(
+            f"{name} returned {len(gradients)} gradient(s), but forward took {len(edges)} input(s); "
+            "return one gradient an input, None where there is none"
+        )
+    if all(gradient is None for gradient in gradients):
+        raise RuntimeError(f"{name} returned no gradient at all; is its `return` missing? (For a zero gradient, return zeros.)")
+    for index, gradient in enumerate(gradients):
+        if gradient is None or edges[index] is None:
+            continue
+        if type(gradient) is not NDArray:
+            gradient = gradients[index] = _as_ndarray(gradient, node.function, "backward")
+        target, output_index = edges[index]
+        if type(target) is Node:
+            wanted = target.output_specs[output_index]
+        else:
+            wanted = (target.array.shape, target.array.dtype)
+        if gradient.shape != wanted[0] or gradient.dtype != wanted[1]:
+            _check_gradient(f"{name}: the gradient of input {index}", gradient, wanted)
+    return gradients
+
+
+def _check_gradient(what: str, gradient, wanted: tuple) -> None:
+    """A gradient has the shape and dtype of the tensor it belongs to."""
+    shape, dtype = wanted
+    if tuple(gradient.shape) != tuple(shape):
+        raise ValueError(f"{what} has shape {tuple(gradient.shape)}, but the tensor it belongs to has shape {tuple(shape)}")
+    if gradient.dtype != dtype:
+        raise TypeError(f"{what} has dtype {gradient.dtype.name}, but the tensor it belongs to has dtype {dtype.name}")
+
+
+def _run_hooks(hooks: Sequence[Callable], array):
+    """Calls hook(gradient) one after the other; what a hook returns replaces the gradient."""
+    with no_grad():
+        for hook in list(hooks):
+            replacement = hook(Tensor._wrap(array))
+            if replacement is not None:
+                if not isinstance(replacement, Tensor):
+                    raise TypeError(f"a hook must return a Tensor or None, got {type(replacement).__name__}")
+                _check_gradient("the gradient a hook returned", replacement.array, (array.shape, array.dtype))
+                array = replacement.array
+    return array
+
+
+class HookHandle:
+    """What register_hook returns: `remove()` takes the hook out again."""
+
+    def __init__(self, hooks: list[Callable], hook: Callable):
+        self._hooks = hooks
+        self._hook = hook
+
+    def remove(self) -> None:
+        """Takes the hook out; calling it again does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+
+def register_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+    """Calls hook(dloss/dtensor) during backward; see Tensor.register_hook."""
+    if not tensor._requires_grad:
+        raise RuntimeError("register_hook: this tensor does not require a gradient, so the hook would never be called")
+    node = tensor.grad_fn
+    if node is None:
+        if tensor._hooks is None:
+            tensor._hooks = []
+        hooks = tensor._hooks
+    else:
+        if node.output_hooks is None:
+            node.output_hooks = {}
+        hooks = node.output_hooks.setdefault(tensor._output_index, [])
+    hooks.append(hook)
+    return HookHandle(hooks, hook)
+
+
+def retain_grad(tensor: Tensor) -> None:
+    """Keeps `.grad` of a tensor in the middle of the graph; see Tensor.retain_grad."""
+    if not tensor._requires_grad:
+        raise RuntimeError("retain_grad: this tensor does not require a gradient")
+    if tensor.grad_fn is None:
+        return
+    reference = weakref.ref(tensor)  # the node must not keep its own output alive
+
+    def keep(gradient: Tensor) -> None:
+        kept = reference()
+        if kept is not None:
+            kept.grad = gradient.clone() if kept.grad is None else kept.grad + gradient
+
+    register_hook(tensor, keep)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Looking at the graph
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class GraphNode(NamedTuple):
+    """A box of the picture: an operation, or a leaf whose gradient is collected."""
+
+    id: int
+    name: str
+    kind: str  # "operation" or "leaf"
+    shape: tuple[int, ...]  # of the (first) output
+
+
+class GraphEdge(NamedTuple):
+    """An arrow of the picture, in the direction values flow: from the input to the operation that uses it."""
+
+    source: int
+    target: int
+    input_index: int
+
+
+class Graph(NamedTuple):
+    """The recorded graph behind a tensor. Nodes are in the order in which they were computed, leaves first."""
+
+    nodes: list[GraphNode]
+    edges: list[GraphEdge]
+
+
+def graph(tensor: Tensor) -> Graph:
+    """Lists the nodes and edges that `tensor` was computed with, for drawing."""
+    root = tensor.grad_fn or tensor
+    found: dict[Node | Tensor, None] = {root: None}
+    stack = [root]
+    links = []
+    while stack:
+        target = stack.pop()
+        if type(target) is not Node:
+            continue
+        for input_index, edge in enumerate(target.edges):
+            if edge is None:
+                continue
+            links.append((edge[0], target, input_index))
+            if edge[0] not in found:
+                found[edge[0]] = None
+                stack.append(edge[0])
+    operations = sorted((item for item in found if type(item) is Node), key=lambda node: node.number)
+    leaves = [item for item in found if type(item) is not Node]
+    nodes = [GraphNode(index, "leaf", "leaf", leaf.shape) for index, leaf in enumerate(leaves)]
+    for index, node in enumerate(operations, start=len(leaves)):
+        shape = next(tuple(spec[0]) for spec in node.output_specs if spec is not None)
+        nodes.append(GraphNode(index, node.function.__name__, "operation", shape))
+    ids = {item: index for index, item in enumerate([*leaves, *operations])}
+    edges = sorted(GraphEdge(ids[source], ids[target], index) for source, target, index in links)
+    return Graph(nodes, edges)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Checking a derivative
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def gradcheck(
+    function: Callable[..., Tensor | tuple[Tensor, ...]],
+    inputs: Tensor | Sequence[Tensor],
+    eps: float = 1e-6,
+    atol: float = 1e-7,
+    rtol: float = 1e-5,
+) -> bool:
+    """Compares every derivative that backward computes with a central difference, element by element.
+
+    For output element i and input element j, backward's d out_i / d in_j is compared with
+    (out_i(in_j + eps) - out_i(in_j - eps)) / (2 eps); they must agree within atol + rtol * |difference quotient|.
+
+    function: takes the inputs, returns a Tensor or a tuple of Tensors.
+    inputs: float64 Tensors; those with requires_grad=True are checked. (float32 is too coarse for a difference quotient.)
+    Returns True; raises AssertionError that names the first derivative that differs.
+    """
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    checked = [index for index, value in enumerate(inputs) if isinstance(value, Tensor) and value.requires_grad]
+    if not checked:
+        raise ValueError("gradcheck: none of the inputs has requires_grad=True, so there is nothing to check")
+    for index in checked:
+        if inputs[index].dtype != backend.float64:
+            raise TypeError(
+                f"gradcheck: input {index} has dtype {inputs[index].dtype.name}; wanted float64, because rounding in float32 "
+                "hides the differences: mt.tensor(..., dtype=mt.float64)"
+            )
+    # Copies of our own: the caller's .grad is left alone, and the elements can be nudged through numpy.
+    points = [value.detach().clone() if isinstance(value, Tensor) else value for value in inputs]
+    values = {index: points[index].numpy() for index in checked}
+    for index in checked:
+        points[index].requires_grad_()
+
+    by_backward = _jacobian_by_backward(function, points, checked)
+    with no_grad():
+        by_difference = _jacobian_by_difference(function, points, values, eps)
+    for (output, index), analytic in by_backward.items():
+        numeric = by_difference[output, index]
+        wrong = ~(np.abs(analytic - numeric) <= atol + rtol * np.abs(numeric))  # written so that NaN counts as wrong
+        if wrong.any():
+            position = np.argwhere(wrong)[0]
+            output_ndim = analytic.ndim - values[index].ndim
+            at_output = tuple(int(i) for i in position[:output_ndim])
+            at_input = tuple(int(i) for i in position[output_ndim:])
+            raise AssertionError(
+                f"gradcheck: the derivative of output {output} at {at_output} by input {index} at {at_input} is "
+                f"{analytic[tuple(position)]:.9g} by backward and {numeric[tuple(position)]:.9g} by finite differences "
+                f"({int(wrong.sum())} of {wrong.size} derivatives differ)"
+            )
+    return True
+
+
+def _outputs_of(function, points) -> list[Tensor]:
+    result = function(*points)
+    return list(result) if isinstance(result, (tuple, list)) else [result]
+
+
+def _jacobian_by_backward(function, points, checked) -> dict[tuple[int, int], np.ndarray]:
+    """{(output, input): d output / d input of shape output.shape + input.shape}, one backward an output element."""
+    outputs = _outputs_of(function, points)
+    jacobian = {}
+    for number, output in enumerate(outputs):
+        if not output.requires_grad:
+            continue
+        rows = {index: np.zeros((output.numel(), *points[index].shape)) for index in checked}
+        for element in range(output.numel()):
+            for index in checked:
+                points[index].grad = None
+            one_hot = np.zeros(output.numel())
+            one_hot[element] = 1.0
+            backward(output, Tensor(one_hot.reshape(output.shape)), retain_graph=True)
+            for index in checked:
+                if points[index].grad is not None:
+                    rows[index][element] = points[index].grad.numpy()
+        for index in checked:
+            jacobian[number, index] = rows[index].reshape(*output.shape, *points[index].shape)
+    if not jacobian:
+        raise RuntimeError("gradcheck: no output depends on the inputs through recorded operations")
+    return jacobian
+
+
+def _jacobian_by_difference(function, points, values, eps) -> dict[tuple[int, int], np.ndarray]:
+    """The same Jacobian from function values alone, one pair of calls an input element."""
+
+    def evaluate() -> list[np.ndarray]:
+        return [output.detach().numpy().copy() for output in _outputs_of(function, points)]
+
+    shapes = [output.shape for output in evaluate()]
+    jacobian = {}
+    for index, value in values.items():
+        flat = value.reshape(-1)  # a view: writing into it moves the input
+        columns = [np.zeros((*shape, flat.size)) for shape in shapes]
+        for element in range(flat.size):
+            original = flat[element]
+            flat[element] = original + eps
+            above = evaluate()
+            flat[element] = original - eps
+            below = evaluate()
+            flat[element] = original
+            for column, high, low in zip(columns, above, below):
+                column[..., element] = (high - low) / (2 * eps)
+        for number, column in enumerate(columns):
+            jacobian[number, index] = column.reshape(*shapes[number], *value.shape)
+    return jacobian

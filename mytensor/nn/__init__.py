@@ -1,0 +1,34 @@
+"""Neural networks: modules, layers, their functions and their initialisation. Names and meanings are torch.nn's."""
+
+from mytensor.nn import functional, init
+from mytensor.nn.layers import (
+    AvgPool2d,
+    Conv2d,
+    Conv2D,
+    CrossEntropyLoss,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    NLLLoss,
+    ReLU,
+    Sequential,
+)
+from mytensor.nn.module import Module
+from mytensor.tensor import Parameter
+
+__all__ = [
+    "AvgPool2d",
+    "Conv2D",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Flatten",
+    "Linear",
+    "MaxPool2d",
+    "Module",
+    "NLLLoss",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "functional",
+    "init",
+]

@@ -1,0 +1,136 @@
+"""Operations that write into their first tensor. They bump the version of its memory, which is how backward notices that an
+array it had saved is no longer what it was.
+
+While the graph is recorded, a leaf that requires a gradient cannot be changed (its gradient would belong to neither value).
+A computed tensor can: it then stands for the new value, and the graph for the way to it.
+"""
+
+from __future__ import annotations
+
+import mytensor_backend as backend
+
+from mytensor import random
+from mytensor.autograd import Function, is_grad_enabled
+from mytensor.ops.arithmetic import _array, _operands, add, div, mul
+from mytensor.ops.shape import broadcast_to
+from mytensor.tensor import Tensor
+
+
+class Overwrite(Function):
+    """The value of copy_ and fill_: all of the source, nothing of the destination."""
+
+    @staticmethod
+    def forward(ctx, destination, source):
+        return source.clone()
+
+    @staticmethod
+    def backward(ctx, upstream):
+        need_destination, need_source = ctx.needs_input_grad
+        zeros = backend.full(upstream.shape, 0.0, upstream.dtype, upstream.device) if need_destination else None
+        return zeros, upstream if need_source else None
+
+
+def _is_recorded(tensor: Tensor, *others) -> bool:
+    """True if the change must go into the graph. RuntimeError for a leaf that requires a gradient."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"an in-place operation wants a Tensor to write to, got {type(tensor).__name__}")
+    if not is_grad_enabled():
+        return False
+    if tensor._requires_grad and tensor.grad_fn is None:
+        raise RuntimeError(
+            "a leaf that requires a gradient cannot be changed in place while the graph is recorded; "
+            "update parameters inside `with mt.no_grad():`"
+        )
+    return any(isinstance(value, Tensor) and value._requires_grad for value in (tensor, *others))
+
+
+def _become(tensor: Tensor, result: Tensor) -> Tensor:
+    """Makes `tensor` stand for a recorded result: its elements are overwritten, its place in the graph is the result's."""
+    if tensor._shares_memory:
+        raise RuntimeError(
+            "this tensor shares its memory with the result (or the source) of a reshape, view, flatten, squeeze or index, and "
+            "the graph would not see that the other one changes too; use the out-of-place operation (x = x + 1), or .clone() first"
+        )
+    _check_shape(tensor, result.shape)
+    backend.copy_(tensor.array, result.array)
+    tensor.grad_fn = result.grad_fn
+    tensor._output_index = result._output_index
+    tensor._requires_grad = result._requires_grad
+    return tensor
+
+
+def _check_shape(tensor: Tensor, shape: tuple) -> None:
+    if tuple(shape) != tensor.shape:
+        raise ValueError(f"the result has shape {tuple(shape)}, which cannot be stored in place in a tensor of shape {tensor.shape}")
+
+
+def add_(tensor: Tensor, other, alpha: float = 1.0) -> Tensor:
+    """tensor += alpha * other."""
+    if _is_recorded(tensor, other):
+        return _become(tensor, add(tensor, other if alpha == 1.0 else mul(other, alpha)))
+    tensor, other = _operands(tensor, other, "add_")
+    if isinstance(other, (int, float)):
+        backend.add_(tensor.array, other * alpha)
+    else:
+        backend.add_(tensor.array, _fitting(tensor, other), alpha)
+    return tensor
+
+
+def mul_(tensor: Tensor, other) -> Tensor:
+    """tensor *= other."""
+    if _is_recorded(tensor, other):
+        return _become(tensor, mul(tensor, other))
+    tensor, other = _operands(tensor, other, "mul_")
+    backend.mul_(tensor.array, other if isinstance(other, (int, float)) else _fitting(tensor, other))
+    return tensor
+
+
+def div_(tensor: Tensor, other) -> Tensor:
+    """tensor /= other."""
+    if _is_recorded(tensor, other):
+        return _become(tensor, div(tensor, other))
+    result = div(tensor, other)
+    _check_shape(tensor, result.shape)
+    backend.copy_(tensor.array, result.array)
+    return tensor
+
+
+def fill_(tensor: Tensor, value: float) -> Tensor:
+    """Sets every element to one number."""
+    if _is_recorded(tensor):
+        return _become(tensor, Overwrite.apply(tensor, backend.full(tensor.shape, value, tensor.dtype, tensor.device)))
+    backend.fill_(tensor.array, value)
+    return tensor
+
+
+def copy_(tensor: Tensor, source: Tensor) -> Tensor:
+    """Takes over the elements of a tensor of the same (or a broadcastable) shape; the dtype is converted."""
+    if not isinstance(source, Tensor):
+        raise TypeError(f"copy_: wanted a Tensor to copy from, got {type(source).__name__}; mt.tensor(...) makes one")
+    if _is_recorded(tensor, source):
+        return _become(tensor, Overwrite.apply(tensor, broadcast_to(source.to(tensor.dtype), tensor.shape)))
+    array = source.array if source.dtype == tensor.dtype else source.array.astype(tensor.dtype)
+    backend.copy_(tensor.array, _fitting(tensor, array))
+    return tensor
+
+
+def _fitting(tensor: Tensor, other):
+    """The other operand as an NDArray of the tensor's shape."""
+    array = _array(other)
+    return array if array.shape == tensor.array.shape else backend.broadcast_to(array, tensor.shape)
+
+
+def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Draws every element uniformly from [low, high), from the framework's generator."""
+    _is_recorded(tensor)
+    seed, offset = random.reserve(tensor.numel())
+    backend.copy_(tensor.array, backend.uniform(tensor.shape, low, high, seed, offset, tensor.dtype, tensor.device))
+    return tensor
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Draws every element from a normal distribution, from the framework's generator."""
+    _is_recorded(tensor)
+    seed, offset = random.reserve(tensor.numel())
+    backend.copy_(tensor.array, backend.normal(tensor.shape, mean, std, seed, offset, tensor.dtype, tensor.device))
+    return tensor

@@ -1,0 +1,49 @@
+"""Pooling: the largest or the average value of each window."""
+
+from __future__ import annotations
+
+import mytensor_backend as backend
+
+from mytensor.autograd import Function
+from mytensor.tensor import Tensor
+
+
+class MaxPool2d(Function):
+    """The second output says for each window which pixel was the largest: the only one that the gradient goes to."""
+
+    @staticmethod
+    def forward(ctx, input, kernel_size, stride, padding, dilation, ceil_mode):
+        output, indices = backend.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
+        ctx.shape = input.shape
+        ctx.save_for_backward(indices)
+        return output, indices
+
+    @staticmethod
+    def backward(ctx, upstream, _):
+        (indices,) = ctx.saved
+        return backend.max_pool2d_backward(upstream, indices, ctx.shape)
+
+
+class AvgPool2d(Function):
+    """Every pixel of a window of n pixels has slope 1/n."""
+
+    @staticmethod
+    def forward(ctx, input, *geometry):
+        ctx.shape, ctx.geometry = input.shape, geometry
+        return backend.avg_pool2d(input, *geometry)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        return backend.avg_pool2d_backward(upstream, ctx.shape, *ctx.geometry)
+
+
+def max_pool2d(input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False) -> tuple[Tensor, Tensor]:
+    """(N, C, H, W) -> the largest values (N, C, H', W') and their int64 positions h * W + w in the input."""
+    return MaxPool2d.apply(input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def avg_pool2d(
+    input: Tensor, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+) -> Tensor:
+    """(N, C, H, W) -> the average of each window, (N, C, H', W')."""
+    return AvgPool2d.apply(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)

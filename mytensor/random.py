@@ -1,0 +1,50 @@
+"""The random numbers of the framework: one seed, one counter.
+
+The backend's generator (Philox4x32-10) is a function of (seed, counter): number i of a draw comes from counter offset + i // 4.
+So the state is two integers, a draw of n numbers moves the counter on by ceil(n / 4), and the same state gives the same numbers
+on every device and with any number of threads.
+"""
+
+from __future__ import annotations
+
+import threading
+
+_lock = threading.Lock()
+_seed = 0
+_offset = 0
+
+
+def manual_seed(seed: int) -> None:
+    """Starts the random numbers over from `seed` (0 ... 2^64 - 1). At import the seed is 0."""
+    global _seed, _offset
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"manual_seed: wanted an int, got {type(seed).__name__}")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"manual_seed: wanted 0 <= seed < 2**64, got {seed}")
+    with _lock:
+        _seed, _offset = seed, 0
+
+
+def get_state() -> tuple[int, int]:
+    """(seed, counter): what `set_state` needs to continue the random numbers from here."""
+    with _lock:
+        return _seed, _offset
+
+
+def set_state(state: tuple[int, int]) -> None:
+    """Continues from what `get_state` returned."""
+    global _seed, _offset
+    seed, offset = (int(part) for part in state)
+    if not (0 <= seed < 2**64 and 0 <= offset < 2**64):
+        raise ValueError(f"set_state: wanted (seed, counter), both from 0 to 2**64 - 1, got {tuple(state)}")
+    with _lock:
+        _seed, _offset = seed, offset
+
+
+def reserve(count: int) -> tuple[int, int]:
+    """(seed, counter) for a draw of `count` numbers; the next draw continues behind them."""
+    global _offset
+    with _lock:
+        offset = _offset
+        _offset += -(-count // 4)
+        return _seed, offset

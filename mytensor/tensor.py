@@ -1,0 +1,730 @@
+"""Tensor: an NDArray (shape, dtype, memory) plus what autograd needs to know about it.
+
+A Tensor never computes anything itself: each method names an operation of `mytensor.ops`, which calls the compiled backend
+and records the graph. Names and meanings are torch's.
+
+Types: the two tensors of an operation must have the same dtype, there is no silent promotion (x.float(), x.long() ... convert).
+Python numbers take the dtype of the tensor beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import mytensor_backend as backend
+import numpy as np
+
+NDArray = backend.NDArray
+DType = backend.DType
+
+_FLOATING = (backend.float32, backend.float64)
+_DTYPE_OF_NAME = {name: getattr(backend, name) for name in ("float32", "float64", "int64", "int32", "uint8")}
+_NAME_OF_DTYPE = {dtype: name for name, dtype in _DTYPE_OF_NAME.items()}
+_PLAIN_DTYPES = (backend.float32, backend.int64)  # repr does not mention these
+
+
+class Tensor:
+    """An n-dimensional array that knows how it was computed.
+
+    data: an NDArray (wrapped, not copied), or a numpy array, number or nested list (copied; see `mt.tensor`).
+    requires_grad: collect dloss/dself in `.grad` when backward runs. Only floating dtypes can.
+    """
+
+    __slots__ = (
+        "array",  # the NDArray: the numbers
+        "grad",  # Tensor or None: dloss/dself, summed over all backward calls since it was last cleared
+        "grad_fn",  # the Node that computed this tensor; None for leaves
+        "_requires_grad",
+        "_output_index",  # which output of grad_fn this is
+        "_hooks",
+        "_shares_memory",  # True for both ends of a recorded reshape: in-place changes would bypass the graph
+        "__weakref__",
+    )
+    __array_priority__ = 1000  # numpy's operators leave `array * tensor` to us
+
+    def __init__(self, data, requires_grad: bool = False):
+        self.array = data if isinstance(data, NDArray) else _new_array(data, None)
+        self.grad = None
+        self.grad_fn = None
+        self._requires_grad = False
+        self._output_index = 0
+        self._hooks: list[Callable] | None = None
+        self._shares_memory = False
+        if requires_grad:
+            self.requires_grad = True
+
+    @classmethod
+    def _wrap(cls, array) -> Tensor:
+        """A leaf around an NDArray without any checks: the way results of operations are made."""
+        tensor = cls.__new__(cls)
+        tensor.array = array
+        tensor.grad = None
+        tensor.grad_fn = None
+        tensor._requires_grad = False
+        tensor._output_index = 0
+        tensor._hooks = None
+        tensor._shares_memory = False
+        return tensor
+
+    @staticmethod
+    def uniform(*shape, low: float = -0.1, high: float = 0.1, requires_grad: bool = True) -> Tensor:
+        """A float32 tensor with values drawn uniformly from [low, high), ready to be trained.
+
+        The report initialises its layers with `Tensor.uniform(...)` without giving the range; +-0.1 is our assumption, small
+        enough for its 3x3 kernels to start in the linear range. The layers of `mytensor.nn` use torch's initialisation.
+        """
+        return creation.uniform(*shape, low=low, high=high, requires_grad=requires_grad)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # What it is
+    # -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of every dimension."""
+        return tuple(self.array.shape)
+
+    def size(self, dim: int | None = None):
+        """The shape, or the length of one dimension."""
+        return self.shape if dim is None else self.shape[_normalize_dim(dim, self.ndim)]
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the elements, in bytes."""
+        return self.array.nbytes
+
+    @property
+    def dtype(self) -> DType:
+        """mt.float32, mt.float64, mt.int64, mt.int32 or mt.uint8."""
+        return self.array.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the numbers live, e.g. "cpu"."""
+        return self.array.device
+
+    @property
+    def requires_grad(self) -> bool:
+        """True if backward computes a gradient for this tensor, or for something it was computed from."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        if flag and self.array.dtype not in _FLOATING:
+            raise TypeError(
+                f"only floating tensors can require a gradient, this one has dtype {_NAME_OF_DTYPE[self.array.dtype]}; "
+                "convert it first: x.float()"
+            )
+        if not flag and self.grad_fn is not None:
+            raise RuntimeError(
+                "requires_grad can be switched off only on leaves, and this tensor was computed; use .detach() instead"
+            )
+        self._requires_grad = bool(flag)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Switches the collecting of gradients on or off; returns the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if no recorded operation computed this tensor: backward ends here."""
+        return self.grad_fn is None
+
+    def is_floating_point(self) -> bool:
+        """True for float32 and float64."""
+        return self.array.dtype in _FLOATING
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Autograd
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def backward(self, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Adds dself/dleaf to the `.grad` of every leaf this tensor was computed from.
+
+        gradient: the upstream gradient, of this tensor's shape; may be left out for a single number.
+        retain_graph: keep what the graph has saved, so that backward can run through it a second time.
+        create_graph: derivatives of derivatives; not supported.
+        """
+        if create_graph:
+            raise NotImplementedError("backward: create_graph=True (derivatives of derivatives) is not supported")
+        autograd.backward(self, gradient, retain_graph)
+
+    def detach(self) -> Tensor:
+        """The same numbers (the memory is shared), cut off from the graph."""
+        return Tensor._wrap(self.array)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> autograd.HookHandle:
+        """Calls hook(gradient) whenever backward has this tensor's gradient; a returned Tensor replaces it."""
+        return autograd.register_hook(self, hook)
+
+    def retain_grad(self) -> None:
+        """Keeps `.grad` after backward although this tensor is not a leaf."""
+        autograd.retain_grad(self)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Numbers out
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray:
+        """A numpy array that shares the memory. RuntimeError for tensors that require a gradient (numpy records nothing)."""
+        if self._requires_grad:
+            raise RuntimeError("this tensor requires a gradient, and numpy would not record it; use .detach().numpy()")
+        return self.array.numpy()
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __dlpack__(self, **options):
+        if self._requires_grad:
+            raise BufferError("this tensor requires a gradient, which DLPack would lose; use .detach() first")
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+    def item(self) -> float | int:
+        """The only element, as a Python number."""
+        if self.array.size != 1:
+            raise ValueError(f"item: wanted a tensor with one element, got shape {self.shape}; use .tolist() or an index")
+        return self.array.item()
+
+    def tolist(self):
+        """The elements as nested Python lists."""
+        return self.array.numpy().tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.is_floating_point():
+            raise TypeError(f"only integer tensors can be used as an index, this one has dtype {_NAME_OF_DTYPE[self.dtype]}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise ValueError(
+                f"the truth value of a tensor with shape {self.shape} is ambiguous; compare single elements, or use "
+                "(a == b).sum() == a.numel() for `all equal`"
+            )
+        return bool(self.array.item())
+
+    def __len__(self) -> int:
+        if self.array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor: it is a single number; use .item()")
+        return self.array.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[index] for index in range(len(self)))
+
+    def __contains__(self, element) -> bool:
+        return bool((self == element).sum().item())
+
+    def __repr__(self) -> str:
+        prefix = "tensor("
+        body = np.array2string(
+            self.array.numpy(), separator=", ", prefix=prefix, precision=4, floatmode="maxprec_equal", threshold=1000
+        )
+        notes = [body]
+        if self.numel() == 0 and self.ndim != 1:
+            notes.append(f"size={self.shape}")
+        if self.dtype not in _PLAIN_DTYPES:
+            notes.append(f"dtype=mt.{_NAME_OF_DTYPE[self.dtype]}")
+        if self.grad_fn is not None:
+            notes.append(f"grad_fn={self.grad_fn!r}")
+        elif self._requires_grad:
+            notes.append("requires_grad=True")
+        return f"{prefix}{', '.join(notes)})"
+
+    def __reduce__(self):
+        if self.grad_fn is not None:
+            raise RuntimeError("only leaves can be copied or pickled; use .detach() or .clone() on this tensor")
+        return _rebuild, (type(self), self.array.numpy().copy(), self._requires_grad)
+
+    __hash__ = object.__hash__  # tensors are dictionary keys by identity, since == compares elements
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Copies and conversions
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def clone(self) -> Tensor:
+        """A copy with memory of its own; gradients flow through it."""
+        return ops.clone(self)
+
+    def contiguous(self) -> Tensor:
+        """The tensor itself: ours are always contiguous."""
+        return self
+
+    def to(self, target: DType | str) -> Tensor:
+        """The tensor with another dtype (mt.float64 ...) or on another device ("cpu"); itself if nothing changes."""
+        if target in ("cpu", "cuda"):
+            if target == self.device:
+                return self
+            raise NotImplementedError(f'to("{target}"): this build computes on the CPU only')
+        dtype = as_dtype(target)
+        return self if dtype == self.dtype else ops.cast(self, dtype)
+
+    def float(self) -> Tensor:
+        """As float32."""
+        return self.to(backend.float32)
+
+    def double(self) -> Tensor:
+        """As float64."""
+        return self.to(backend.float64)
+
+    def long(self) -> Tensor:
+        """As int64; fractions are cut off."""
+        return self.to(backend.int64)
+
+    def int(self) -> Tensor:
+        """As int32; fractions are cut off."""
+        return self.to(backend.int32)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Arithmetic
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def __add__(self, other):
+        return ops.add(self, other)
+
+    def __radd__(self, other):
+        return ops.add(other, self)
+
+    def __sub__(self, other):
+        return ops.sub(self, other)
+
+    def __rsub__(self, other):
+        return ops.sub(other, self)
+
+    def __mul__(self, other):
+        return ops.mul(self, other)
+
+    def __rmul__(self, other):
+        return ops.mul(other, self)
+
+    def __truediv__(self, other):
+        return ops.div(self, other)
+
+    def __rtruediv__(self, other):
+        return ops.div(other, self)
+
+    def __pow__(self, other):
+        return ops.pow(self, other)
+
+    def __rpow__(self, other):
+        return ops.pow(other, self)
+
+    def __matmul__(self, other):
+        return ops.matmul(self, other)
+
+    def __neg__(self):
+        return ops.neg(self)
+
+    def __abs__(self):
+        return ops.abs(self)
+
+    def __eq__(self, other):  # type: ignore[override]
+        return ops.eq(self, other)
+
+    def __ne__(self, other):  # type: ignore[override]
+        return ops.ne(self, other)
+
+    def __lt__(self, other):
+        return ops.lt(self, other)
+
+    def __le__(self, other):
+        return ops.le(self, other)
+
+    def __gt__(self, other):
+        return ops.gt(self, other)
+
+    def __ge__(self, other):
+        return ops.ge(self, other)
+
+    def add(self, other) -> Tensor:
+        """self + other, with broadcasting."""
+        return ops.add(self, other)
+
+    def sub(self, other) -> Tensor:
+        """self - other, with broadcasting."""
+        return ops.sub(self, other)
+
+    def mul(self, other) -> Tensor:
+        """self * other, element by element, with broadcasting."""
+        return ops.mul(self, other)
+
+    def div(self, other) -> Tensor:
+        """self / other, with broadcasting."""
+        return ops.div(self, other)
+
+    def pow(self, exponent) -> Tensor:
+        """self to the power of a number or a tensor."""
+        return ops.pow(self, exponent)
+
+    def square(self) -> Tensor:
+        """self * self."""
+        return ops.mul(self, self)
+
+    def neg(self) -> Tensor:
+        """-self."""
+        return ops.neg(self)
+
+    def exp(self) -> Tensor:
+        """e to the power of each element."""
+        return ops.exp(self)
+
+    def log(self) -> Tensor:
+        """The natural logarithm of each element."""
+        return ops.log(self)
+
+    def sqrt(self) -> Tensor:
+        """The square root of each element."""
+        return ops.sqrt(self)
+
+    def abs(self) -> Tensor:
+        """The absolute value of each element."""
+        return ops.abs(self)
+
+    def tanh(self) -> Tensor:
+        """The hyperbolic tangent of each element."""
+        return ops.tanh(self)
+
+    def sigmoid(self) -> Tensor:
+        """1 / (1 + exp(-x)) of each element."""
+        return ops.sigmoid(self)
+
+    def relu(self) -> Tensor:
+        """max(x, 0) of each element."""
+        return ops.relu(self)
+
+    def maximum(self, other: Tensor) -> Tensor:
+        """The larger of the two, element by element."""
+        return ops.maximum(self, other)
+
+    def minimum(self, other: Tensor) -> Tensor:
+        """The smaller of the two, element by element."""
+        return ops.minimum(self, other)
+
+    def matmul(self, other: Tensor) -> Tensor:
+        """The matrix product, by torch's rules for 1-D and batched operands."""
+        return ops.matmul(self, other)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Reductions
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+        """The sum over some dimensions, or over all. Integer tensors are summed as int64."""
+        return ops.sum(self, dim, keepdim)
+
+    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+        """The mean over some dimensions, or over all."""
+        return ops.mean(self, dim, keepdim)
+
+    def var(self, dim: int | Sequence[int] | None = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+        """The variance: the sum of squared distances from the mean over (count - correction)."""
+        dims = ops.normalize_dims(dim, self.ndim)
+        count = int(np.prod([self.shape[d] for d in dims], dtype=np.int64))
+        distances = self - self.mean(dims, keepdim=True)
+        return (distances * distances).sum(dims, keepdim) / (count - correction)
+
+    def amax(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+        """The largest element over some dimensions; equal maxima share the gradient evenly."""
+        return ops.amax(self, dim, keepdim)
+
+    def amin(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+        """The smallest element over some dimensions; equal minima share the gradient evenly."""
+        return ops.amin(self, dim, keepdim)
+
+    def max(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
+        """The largest element; with a dim, (values, indices) along it, and the gradient goes to the index's element."""
+        return ops.amax(self) if dim is None else ValuesAndIndices(*ops.max_along(self, dim, keepdim))
+
+    def min(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
+        """The smallest element; with a dim, (values, indices) along it, and the gradient goes to the index's element."""
+        if dim is None:
+            return ops.amin(self)
+        values, indices = ops.max_along(-self, dim, keepdim)
+        return ValuesAndIndices(-values, indices)
+
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        """The int64 position of the largest element along dim, or in the flattened tensor; of equal ones, the first."""
+        return ops.argmax(self, dim, keepdim)
+
+    def softmax(self, dim: int) -> Tensor:
+        """exp(x) / sum(exp(x)) along dim."""
+        return ops.softmax(self, dim)
+
+    def log_softmax(self, dim: int) -> Tensor:
+        """log(softmax(x)) along dim, computed without overflow."""
+        return ops.log_softmax(self, dim)
+
+    def logsumexp(self, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
+        """log(sum(exp(x))) over dim, computed without overflow."""
+        return ops.logsumexp(self, dim, keepdim)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Shape
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def reshape(self, *shape) -> Tensor:
+        """The same elements in another shape; one length may be -1. The memory is shared."""
+        return ops.reshape(self, _unpack(shape))
+
+    def view(self, *shape) -> Tensor:
+        """The same as reshape: our memory is always contiguous."""
+        return ops.reshape(self, _unpack(shape))
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """Merges the dimensions start_dim ... end_dim into one."""
+        return ops.flatten(self, start_dim, end_dim)
+
+    def squeeze(self, dim: int | None = None) -> Tensor:
+        """Without the dimensions of length 1 (or without `dim`, if its length is 1)."""
+        return ops.squeeze(self, dim)
+
+    def unsqueeze(self, dim: int) -> Tensor:
+        """With a dimension of length 1 put in at `dim`."""
+        return ops.unsqueeze(self, dim)
+
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
+        """With two dimensions exchanged. A copy: our arrays are always contiguous."""
+        return ops.transpose(self, dim0, dim1)
+
+    def permute(self, *dims) -> Tensor:
+        """With the dimensions in another order. A copy: our arrays are always contiguous."""
+        return ops.permute(self, _unpack(dims))
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix."""
+        if self.ndim != 2:
+            raise ValueError(f".T: wanted a matrix (2 dimensions), got shape {self.shape}; use .transpose(dim0, dim1) or .permute")
+        return ops.transpose(self, 0, 1)
+
+    def broadcast_to(self, *shape) -> Tensor:
+        """Repeated to a larger shape by numpy's broadcasting rules (a copy)."""
+        return ops.broadcast_to(self, _unpack(shape))
+
+    def expand(self, *shape) -> Tensor:
+        """Like broadcast_to; -1 keeps a dimension's length."""
+        shape = _unpack(shape)
+        missing = len(shape) - self.ndim
+        return ops.broadcast_to(self, [self.shape[d - missing] if n == -1 and d >= missing else n for d, n in enumerate(shape)])
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Choosing elements
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        """The slices of dimension `dim` that an int64 index names, in its order."""
+        return ops.select(self, dim, index)
+
+    def narrow(self, dim: int, start: int, length: int) -> Tensor:
+        """Elements start ... start + length - 1 of dimension `dim` (a copy)."""
+        return ops.narrow(self, dim, start, length)
+
+    def __getitem__(self, key) -> Tensor:
+        """x[2], x[1:5], x[:, 0], x[..., None], x[rows] with int64 rows. A copy, except where only the shape changes."""
+        return ops.getitem(self, key)
+
+    def __setitem__(self, key, value):
+        raise NotImplementedError(
+            "assigning to part of a tensor is not supported, because the graph could not record it; write through numpy: "
+            "x.detach().numpy()[...] = value, or build the tensor with mt.cat or mt.where"
+        )
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # In place
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def add_(self, other, alpha: float = 1.0) -> Tensor:
+        """self += alpha * other."""
+        return ops.add_(self, other, alpha)
+
+    def sub_(self, other, alpha: float = 1.0) -> Tensor:
+        """self -= alpha * other."""
+        return ops.add_(self, other, -alpha)
+
+    def mul_(self, other) -> Tensor:
+        """self *= other."""
+        return ops.mul_(self, other)
+
+    def div_(self, other) -> Tensor:
+        """self /= other."""
+        return ops.div_(self, other)
+
+    def fill_(self, value: float) -> Tensor:
+        """Sets every element to one number."""
+        return ops.fill_(self, value)
+
+    def zero_(self) -> Tensor:
+        """Sets every element to 0."""
+        return ops.fill_(self, 0)
+
+    def copy_(self, source: Tensor) -> Tensor:
+        """Takes over the elements of a tensor of the same (or a broadcastable) shape."""
+        return ops.copy_(self, source)
+
+    def uniform_(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Draws every element from the uniform distribution on [low, high). Not recorded."""
+        return ops.uniform_(self, low, high)
+
+    def normal_(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
+        """Draws every element from the normal distribution. Not recorded."""
+        return ops.normal_(self, mean, std)
+
+    def __iadd__(self, other):
+        return ops.add_(self, other)
+
+    def __isub__(self, other):
+        return ops.add_(self, other, -1.0)
+
+    def __imul__(self, other):
+        return ops.mul_(self, other)
+
+    def __itruediv__(self, other):
+        return ops.div_(self, other)
+
+
+class Parameter(Tensor):
+    """A tensor that belongs to a model: Module collects it, an optimiser updates it. Requires a gradient by default."""
+
+    __slots__ = ()
+
+    def __init__(self, data, requires_grad: bool = True):
+        super().__init__(data.array if isinstance(data, Tensor) else data, requires_grad)
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+class ValuesAndIndices(NamedTuple):
+    """What max(dim) and min(dim) return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Numbers in
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def tensor(data, dtype: DType | None = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
+    """A new tensor from a number, a nested list, a numpy array, or anything that speaks DLPack (a torch tensor). Always a copy.
+
+    dtype: when left out, numpy arrays keep theirs; Python floats become float32, ints int64. bool becomes uint8 (0 and 1), since
+    there is no boolean dtype here; comparisons return uint8 for the same reason.
+    TypeError: float16, complex, strings and other dtypes there are no kernels for.
+    """
+    array = _new_array(data, None if dtype is None else as_dtype(dtype))
+    if device != array.device:
+        raise NotImplementedError(f'device="{device}": this build computes on the CPU only; wanted "cpu"')
+    return Tensor(array, requires_grad)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares the memory of a numpy array: a change in one is seen in the other.
+
+    An array that is not C-contiguous, writable and in the machine's byte order cannot be shared, and is copied.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: wanted a numpy array, got {type(array).__name__}; mt.tensor takes lists and numbers")
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8) if array.flags.c_contiguous else array.astype(np.uint8)
+    _check_numpy_dtype(array.dtype)
+    return Tensor._wrap(backend.from_numpy(array))
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """A tensor that shares the memory of an object that speaks DLPack: a torch tensor on the CPU, a numpy or jax array."""
+    if not hasattr(source, "__dlpack__"):
+        raise TypeError(f"from_dlpack: {type(source).__name__} has no __dlpack__ method; mt.tensor copies lists and numbers")
+    return Tensor._wrap(backend.from_dlpack(source))
+
+
+def as_dtype(dtype) -> DType:
+    """mt.float32 and so on from itself, its name ("float32"), or numpy's type (np.float32)."""
+    if isinstance(dtype, DType):
+        return dtype
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in _DTYPE_OF_NAME:
+        raise TypeError(f"dtype {name} is not supported; wanted one of {', '.join('mt.' + known for known in _DTYPE_OF_NAME)}")
+    return _DTYPE_OF_NAME[name]
+
+
+def _new_array(data, dtype: DType | None):
+    """A new NDArray with the values of `data`."""
+    if isinstance(data, Tensor):
+        data = data.array
+    if isinstance(data, NDArray):
+        return data.clone() if dtype is None or dtype == data.dtype else data.astype(dtype)
+    is_python_data = not isinstance(data, (np.ndarray, np.generic))
+    if is_python_data and hasattr(data, "__dlpack__"):
+        data, is_python_data = np.from_dlpack(data), False
+    array = np.asarray(data)
+    if array.dtype.kind not in "fiub":
+        hint = "; take .real, .imag or abs() first" if array.dtype.kind == "c" else ""
+        raise TypeError(f"cannot make a tensor of {array.dtype.name} values; wanted numbers{hint}")
+    if dtype is not None:
+        array = array.astype(_NAME_OF_DTYPE[dtype])
+    elif array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    elif is_python_data and array.dtype == np.float64:
+        array = array.astype(np.float32)
+    _check_numpy_dtype(array.dtype)
+    # order="C" and the native byte order: what NDArray wants. Always a copy, so that the tensor owns its memory.
+    return backend.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+
+
+def _check_numpy_dtype(dtype: np.dtype) -> None:
+    if dtype.name not in _DTYPE_OF_NAME:
+        near = "float32" if dtype.kind == "f" else "int64"
+        raise TypeError(
+            f"numpy dtype {dtype.name} is not supported; convert the array first, e.g. array.astype(np.{near}) "
+            f"(there are kernels for {', '.join(_DTYPE_OF_NAME)})"
+        )
+
+
+def _rebuild(kind: type[Tensor], values: np.ndarray, requires_grad: bool) -> Tensor:
+    """Makes a tensor again from what __reduce__ wrote (copy.deepcopy, pickle)."""
+    return kind(backend.from_numpy(values), requires_grad)
+
+
+def _normalize_dim(dim: int, ndim: int) -> int:
+    if not -ndim <= dim < ndim:
+        raise IndexError(f"dim {dim} is out of range for a tensor with {ndim} dimension(s)")
+    return dim % ndim
+
+
+def _unpack(sizes: tuple) -> tuple:
+    """reshape(2, 3) and reshape((2, 3)) mean the same."""
+    return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+
+
+# At the end, because these import Tensor from here.
+from mytensor import autograd, creation, ops  # noqa: E402

@@ -40,7 +40,8 @@ def train(options: argparse.Namespace) -> int:
     checkpoint = options.out / CHECKPOINT
     if checkpoint.exists() and not (options.resume or options.overwrite):
         raise ValueError(
-            f"{checkpoint} holds an earlier run: --resume continues it, --overwrite starts afresh, --out names another folder"
+            f"{checkpoint} holds an earlier run: --resume continues it, --overwrite starts afresh, "
+            f"--out names another folder"
         )
     recipe = _recipe(options, read_checkpoint(checkpoint)[1]["recipe"] if options.resume else {})
     train_set, test_set = _data(options)
@@ -48,12 +49,16 @@ def train(options: argparse.Namespace) -> int:
     trainer = Trainer(mt.models.LeNet(), train_set, test_set, recipe, checkpoint, options.checkpoint_every)
     if options.resume:
         trainer.resume()
-    print(f"LeNet on {train_set.source}: {len(train_set):,} training and {len(test_set):,} test images, "
-          f"epochs {trainer.epoch + 1} to {recipe.epochs}, {mt.get_num_threads()} threads; saving to {options.out}")  # fmt: skip
+    print(
+        f"LeNet on {train_set.source}: {len(train_set):,} training and {len(test_set):,} test images, "
+        f"epochs {trainer.epoch + 1} to {recipe.epochs}, {mt.get_num_threads()} threads; saving to {options.out}"
+    )
     history = trainer.fit()
     record = {"source": train_set.source, "recipe": dataclasses.asdict(recipe), "versions": doctor.versions()}
     record |= {"commit": doctor.git_commit(), "cpu": doctor.cpu_model(), "threads": mt.get_num_threads()}
-    (options.out / "history.json").write_text(json.dumps(record | {"history": history}, indent=1) + "\n", encoding="utf-8")
+    (options.out / "history.json").write_text(
+        json.dumps(record | {"history": history}, indent=1) + "\n", encoding="utf-8"
+    )
     _save_curve(history, train_set.source, options.out / "curve.png")
     print(f"test accuracy {history[-1]['test_accuracy']:.2%} on {test_set.source} after {len(history)} epochs, "
           f"{sum(row['seconds'] for row in history):.1f} s of training")  # fmt: skip
@@ -88,7 +93,9 @@ def examine(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m mytensor", description="A small deep-learning framework to learn from.")
+    parser = argparse.ArgumentParser(
+        prog="python -m mytensor", description="A small deep-learning framework to learn from."
+    )
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     data = argparse.ArgumentParser(add_help=False)
@@ -108,20 +115,30 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--batch-size", type=int, metavar="N", help=f"images a step (default {report.batch_size})")
     command.add_argument("--momentum", type=float, help=f"(default {report.momentum})")
     command.add_argument("--weight-decay", type=float, metavar="W", help=f"(default {report.weight_decay})")
-    command.add_argument("--augment", action="store_true", default=None, help="flip and shift images (not in the report)")
-    command.add_argument("--threads", type=int, metavar="N", help="processor threads (the result doesn't depend on them)")
-    command.add_argument("--kernel", type=_op_and_kernel, action="append", default=[], metavar="OP=NAME",
-                         help="compute an op by another kernel, such as conv2d=im2col_naive (doctor lists them)")  # fmt: skip
+    command.add_argument(
+        "--augment", action="store_true", default=None, help="flip and shift images (not in the report)"
+    )
+    command.add_argument(
+        "--threads", type=int, metavar="N", help="processor threads (the result doesn't depend on them)"
+    )
+    kernel_help = "compute an op by another kernel, such as conv2d=im2col_naive (doctor lists them)"
+    command.add_argument(
+        "--kernel", type=_op_and_kernel, action="append", default=[], metavar="OP=NAME", help=kernel_help
+    )
     command.add_argument("--out", type=Path, default=Path("runs/lenet"), metavar="DIR", help="(default runs/lenet)")
     command.add_argument("--resume", action="store_true", help="go on with the run in --out, with its recipe")
     command.add_argument("--overwrite", action="store_true", help="start afresh where --out holds a run")
     command.add_argument("--checkpoint-every", type=int, default=200, metavar="STEPS", help="(default 200)")
 
-    command = commands.add_parser("compare", parents=[data], help="the same training beside PyTorch", description=compare.__doc__)
+    command = commands.add_parser(
+        "compare", parents=[data], help="the same training beside PyTorch", description=compare.__doc__
+    )
     command.set_defaults(command=compare)
     command.add_argument("--synthetic", action="store_true", help="compare on the synthetic stand-in")
     command.add_argument("--epochs", type=int, default=20, help="(default 20)")
-    command.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], metavar="SEED", help="(default 0 1 2 3 4)")
+    command.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], metavar="SEED", help="(default 0 1 2 3 4)"
+    )
     command.add_argument("--threads", type=int, metavar="N", help="processor threads of each side")
     command.add_argument("--dataloader-epochs", type=int, default=2, metavar="N",
                          help="epochs of the first seed also timed with torch's DataLoader (default 2)")  # fmt: skip

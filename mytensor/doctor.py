@@ -31,7 +31,8 @@ OPTIONAL = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's report. state: "ok", "off" (something optional is missing) or "wrong" (it can't work)."""
+    """One line of the doctor's report. state: "ok", "off" (something optional is missing) or "wrong" (it can't
+    work)."""
 
     section: str
     name: str
@@ -40,7 +41,8 @@ class Finding:
 
 
 def examine(data: str | os.PathLike | None = None) -> list[Finding]:
-    """All findings, in the order in which they are reported; ``data`` names CIFAR-10's folder, as in ``cifar10(root)``."""
+    """All findings, in the order in which they are reported; ``data`` names CIFAR-10's folder, as in
+    ``cifar10(root)``."""
     return [*_software(), *_backend(), *_devices(), *_kernels(), *_data(data)]
 
 
@@ -58,7 +60,9 @@ def report(findings: list[Finding]) -> str:
             lines += ["", finding.section]
             section = finding.section
         lines.append(f"  {marks[finding.state]}{finding.name:<18} {finding.value}")
-    verdict = "Everything that is needed works." if usable(findings) else "Something needed is wrong: see the lines marked !"
+    verdict = (
+        "Everything that is needed works." if usable(findings) else "Something needed is wrong: see the lines marked !"
+    )
     off = sum(finding.state == "off" for finding in findings)
     return "\n".join([*lines[1:], "", verdict + (f" {off} thing(s) are off: see the lines marked -" if off else "")])
 
@@ -100,9 +104,13 @@ def _devices() -> list[Finding]:
     built = backend.build_info().get("cuda")
     driver = nvidia_driver()
     if not built:
-        why = "no CUDA compiler (nvcc) was found when the backend was built" if not driver else (
-            f"NVIDIA driver {driver} is here, but nvcc was not found when the backend was built; "
-            f"put nvcc on PATH and run `{BUILD_COMMAND}`"
+        why = (
+            "no CUDA compiler (nvcc) was found when the backend was built"
+            if not driver
+            else (
+                f"NVIDIA driver {driver} is here, but nvcc was not found when the backend was built; "
+                f"put nvcc on PATH and run `{BUILD_COMMAND}`"
+            )
         )
         lines.append(Finding("Devices", "cuda", f"off: {why}", "off"))
     else:
@@ -162,11 +170,14 @@ def nvidia_driver() -> str | None:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout this package runs from, with "+changes" where its tracked files differ; None outside one."""
+    """The commit of the checkout this package runs from, with "+changes" where its tracked files differ; None outside
+    one."""
     top = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(top), *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(top), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != top:

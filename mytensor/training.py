@@ -5,8 +5,8 @@
     trainer.fit()
 
 A run's whole state is the weights, the optimizer's velocities, the running sums of the epoch and two numbers: epoch and
-step. Order, flips and crops follow from the seed and the epoch, so a run that is killed and resumed ends in the same bits
-as one that never stopped.
+step. Order, flips and crops follow from the seed and the epoch, so a run that is killed and resumed ends in the same
+bits as one that never stopped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mytensor.data import CIFAR10_MEAN, CIFAR10_STD, Batches, ImageDataset
 from mytensor.nn import Module
 from mytensor.nn import functional as F
 from mytensor.optim import SGD
-from mytensor.tensor import Tensor
+from mytensor.tensor import Tensor, tensor
 
 EVALUATION_BATCH = 500  # images; larger ones are no faster and take more memory
 REPORT_EVERY = 50  # steps between two readings of the loss for the progress bar
@@ -42,7 +42,8 @@ REPORT_EVERY = 50  # steps between two readings of the loss for the progress bar
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. The defaults are the report's: 20 epochs of SGD, the learning rate divided by ten after epoch 10."""
+    """How to train. The defaults are the report's: 20 epochs of SGD, the learning rate divided by ten after epoch
+    10."""
 
     epochs: int = 20
     batch_size: int = 64
@@ -69,10 +70,11 @@ def quick() -> bool:
 class Trainer:
     """Trains a classifier and keeps its history.
 
-    checkpoint: the file to save to (its folder is made), after each epoch and every ``checkpoint_every`` steps; None: none.
+    checkpoint: the file to save to (its folder is made), after each epoch and every ``checkpoint_every`` steps; None:
+    none.
 
-    history: one dict an epoch: epoch (from 1), train_loss, train_accuracy (both averaged over the epoch, while the weights
-    change), test_loss, test_accuracy, lr, seconds (of training) and images_per_second.
+    history: one dict an epoch: epoch (from 1), train_loss, train_accuracy (both averaged over the epoch, while the
+    weights change), test_loss, test_accuracy, lr, seconds (of training) and images_per_second.
     """
 
     def __init__(
@@ -105,8 +107,8 @@ class Trainer:
 
         progress: show a bar with loss, accuracy and speed. on_epoch: called after each epoch, for live plots.
 
-        Ctrl-C (or the notebook's stop button) ends the run after the step under way, saves, and raises KeyboardInterrupt
-        with a sentence that says how to go on.
+        Ctrl-C (or the notebook's stop button) ends the run after the step under way, saves, and raises
+        KeyboardInterrupt with a sentence that says how to go on.
         """
         total = self.recipe.epochs * len(self.batches)
         done = self.epoch * len(self.batches) + self.step
@@ -116,8 +118,8 @@ class Trainer:
                 row = self._finish_epoch()
                 if progress:
                     bar.write(
-                        f"epoch {row['epoch']:>2}: train loss {row['train_loss']:.4f}, test loss {row['test_loss']:.4f}, "
-                        f"test accuracy {row['test_accuracy']:.2%}, {row['images_per_second']:,.0f} images/s"
+                        f"epoch {row['epoch']:>2}: train loss {row['train_loss']:.4f}, "
+                        f"test loss {row['test_loss']:.4f}, test accuracy {row['test_accuracy']:.2%}, {row['images_per_second']:,.0f} images/s"
                     )
                 if on_epoch is not None:
                     on_epoch(self)
@@ -135,7 +137,7 @@ class Trainer:
 
     def _train_epoch(self, bar: tqdm, stop: threading.Event) -> None:
         self.model.train()
-        self.optimizer.lr = self.recipe.lr_at(self.epoch)
+        set_lr(self.optimizer, self.recipe.lr_at(self.epoch))
         bar.set_description(f"epoch {self.epoch + 1}/{self.recipe.epochs}")
         began, seconds_before, seen_before = time.perf_counter(), self._seconds, self._running.count
         for images, labels in self.batches.epoch(self.epoch, start=self.step):
@@ -178,7 +180,9 @@ class Trainer:
             return
         where = f"stopped in epoch {self.epoch + 1}, after {self.step} of its {len(self.batches)} steps"
         if self.checkpoint is None:
-            raise KeyboardInterrupt(f"{where}; nothing was saved (no checkpoint file was named), fit() goes on from here")
+            raise KeyboardInterrupt(
+                f"{where}; nothing was saved (no checkpoint file was named), fit() goes on from here"
+            )
         self.save()
         raise KeyboardInterrupt(
             f"{where}; saved to {self.checkpoint}. To go on: fit() again here, or trainer.resume() and fit() in a new "
@@ -192,24 +196,36 @@ class Trainer:
         if self.checkpoint is None:
             return
         tensors = {f"model.{name}": value.array.numpy() for name, value in self.model.state_dict().items()}
-        tensors |= {f"velocity.{name}": value.array.numpy() for name, value in self._velocities().items()}
+        tensors |= {
+            f"velocity.{name}": self.optimizer.state[parameter]["momentum_buffer"].array.numpy()
+            for name, parameter in self.model.named_parameters()
+            if parameter in self.optimizer.state
+        }
         write_checkpoint(self.checkpoint, tensors, self._state())
 
     def resume(self) -> None:
         """Take up the run that the checkpoint file holds: weights, velocities, history and place in the epoch.
 
-        Raises FileNotFoundError where there is none, and ValueError where the file is damaged or belongs to another model,
-        another recipe (``epochs`` may differ) or other data.
+        Raises FileNotFoundError where there is none, and ValueError where the file is damaged or belongs to another
+        model, another recipe (``epochs`` may differ) or other data.
         """
         if self.checkpoint is None:
-            raise ValueError("resume() needs the checkpoint file: Trainer(..., checkpoint='runs/lenet/checkpoint.safetensors')")
+            raise ValueError(
+                "resume() needs the checkpoint file: Trainer(..., checkpoint='runs/lenet/checkpoint.safetensors')"
+            )
         tensors, state = read_checkpoint(self.checkpoint)
         self._check_same_run(state)
         weights = {name.removeprefix("model."): a for name, a in tensors.items() if name.startswith("model.")}
         velocities = {name.removeprefix("velocity."): a for name, a in tensors.items() if name.startswith("velocity.")}
         check_same_architecture(self.checkpoint, weights, self.model)
         self.model.load_state_dict(weights)
-        self._set_velocities(velocities)
+        numbers = {name: number for number, (name, _) in enumerate(self.model.named_parameters())}
+        self.optimizer.load_state_dict(
+            {
+                "state": {numbers[name]: {"momentum_buffer": tensor(array)} for name, array in velocities.items()},
+                "param_groups": self.optimizer.state_dict()["param_groups"],
+            }
+        )
         self.history = state["history"]
         self.epoch, self.step, self._seconds = state["epoch"], state["step"], state["seconds"]
         self._running = _RunningSums(**state["running"])
@@ -229,7 +245,8 @@ class Trainer:
         }
 
     def _check_same_run(self, state: dict[str, Any]) -> None:
-        """ValueError unless the checkpoint's recipe and data are this run's; a warning where its kernels were others."""
+        """ValueError unless the checkpoint's recipe and data are this run's; a warning where its kernels were
+        others."""
         ours = json.loads(json.dumps(dataclasses.asdict(self.recipe)))  # as JSON has it: tuples are lists
         differing = [key for key in ours if key != "epochs" and ours[key] != state["recipe"].get(key)]
         if differing:
@@ -249,12 +266,11 @@ class Trainer:
                     stacklevel=3,
                 )
 
-    def _velocities(self) -> dict[str, Any]:
-        """The optimizer's velocities by the names of their parameters; empty before the first step."""
-        return {
-            name: velocity
-            for (name, _), velocity in zip(self.model.named_parameters(), self.optimizer.velocities, strict=True)
-        }
+
+def set_lr(optimizer: Any, lr: float) -> None:
+    """Give all parameter groups of an optimizer, ours or torch's, one learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
 
 
 class _RunningSums:
@@ -340,7 +356,12 @@ def audit(model: Module, step: Callable[[], object]) -> list[dict[str, Any]]:
             continue
         gradient, change = parameter.grad.array.numpy(), np.abs(parameter.array.numpy() - before[name])
         rows.append(
-            {"name": name, "shape": gradient.shape, "gradient": float(np.abs(gradient).max()), "moved": float(change.max())}
+            {
+                "name": name,
+                "shape": gradient.shape,
+                "gradient": float(np.abs(gradient).max()),
+                "moved": float(change.max()),
+            }
         )
         if not np.isfinite(gradient).all():
             faults.append(f"{name} got a gradient with NaN or infinity")
@@ -356,7 +377,8 @@ def audit(model: Module, step: Callable[[], object]) -> list[dict[str, Any]]:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Inside, the first Ctrl-C only sets the event, so that no step is left half done; a second one interrupts at once."""
+    """Inside, the first Ctrl-C only sets the event, so that no step is left half done; a second one interrupts at
+    once."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
         yield stop

@@ -1,4 +1,5 @@
-"""Our framework beside PyTorch: the same network, the same start, the same batches; time, accuracy, memory, trajectories.
+"""Our framework beside PyTorch: the same network, the same start, the same batches; time, accuracy, memory,
+trajectories.
 
     results = mytensor.compare.run(epochs=2, seeds=[0])
     print(mytensor.compare.table(results))

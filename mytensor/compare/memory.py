@@ -24,12 +24,17 @@ def peak_memory(
 ) -> dict[str, dict[str, Any]]:
     """For each of SIDES: what it is and the peak of its resident memory in bytes, over loading the data and one epoch.
 
-    synthetic_images: train on so many images of the stand-in instead of CIFAR-10. PyTorch is measured twice: with its data
-    as it is timed, and with the data laid out as ours, which is the comparison of the frameworks alone.
+    synthetic_images: train on so many images of the stand-in instead of CIFAR-10. PyTorch is measured twice: with its
+    data as it is timed, and with the data laid out as ours, which is the comparison of the frameworks alone.
     """
     peaks = {}
     for side, what in SIDES.items():
-        arguments = {"side": side, "data": None if data is None else str(data), "threads": threads, "n": synthetic_images}
+        arguments = {
+            "side": side,
+            "data": None if data is None else str(data),
+            "threads": threads,
+            "n": synthetic_images,
+        }
         done = subprocess.run(
             [sys.executable, "-m", "mytensor.compare.memory", json.dumps(arguments)], capture_output=True, text=True
         )

@@ -32,7 +32,8 @@ def load_results(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def differences(results: dict[str, Any], pick=lambda accuracies: accuracies[-1]) -> list[float]:
-    """Ours minus PyTorch's test accuracy, seed by seed, in percentage points; ``pick`` chooses the epoch (last; max)."""
+    """Ours minus PyTorch's test accuracy, seed by seed, in percentage points; ``pick`` chooses the epoch (last;
+    max)."""
     return [100 * (pick(run["ours"]["test_accuracy"]) - pick(run["torch"]["test_accuracy"])) for run in results["runs"]]
 
 
@@ -53,7 +54,10 @@ def _circumstances(results: dict[str, Any]) -> str:
 
 
 def _accuracies(results: dict[str, Any]) -> str:
-    lines = ["test accuracy in %      ours            PyTorch         ours - PyTorch", "seed                final   best    final   best    final   best"]
+    lines = [
+        "test accuracy in %      ours            PyTorch         ours - PyTorch",
+        "seed                final   best    final   best    final   best",
+    ]
     rows = []
     for run in results["runs"]:
         ours, torch = (run[side]["test_accuracy"] for side in ("ours", "torch"))
@@ -80,10 +84,11 @@ def _times(results: dict[str, Any]) -> str:
     total = {side: median(sum(run) for run in runs) for side, runs in seconds.items()}
     epochs = results["recipe"]["epochs"]
     lines = [
-        f"training time in s          ours     PyTorch   PyTorch / ours",
-        f"one epoch (median)      {epoch['ours']:8.2f}    {epoch['torch']:8.2f}   {epoch['torch'] / epoch['ours']:8.2f}",
-        f"{f'{epochs} epochs (median)':<22}  {total['ours']:8.2f}    {total['torch']:8.2f}   {total['torch'] / total['ours']:8.2f}",
+        "training time in s          ours     PyTorch   PyTorch / ours",
     ]
+    for what, value in (("one epoch (median)", epoch), (f"{epochs} epochs (median)", total)):
+        ratio = value["torch"] / value["ours"]
+        lines.append(f"{what:<24}{value['ours']:8.2f}    {value['torch']:8.2f}   {ratio:8.2f}")
     loader = [second for run in results["runs"] for second in run.get("torch_dataloader", {}).get("seconds", [])]
     if loader:
         lines.append(

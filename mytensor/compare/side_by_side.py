@@ -18,7 +18,7 @@ from mytensor.compare.results import FORMAT, save_results
 from mytensor.compare.twin import PerImage, TorchLeNet, copy_weights, mean_loss_and_accuracy, normalised, torch_recipe
 from mytensor.data import Batches, ImageDataset, cifar10
 from mytensor.doctor import cpu_model, git_commit, versions
-from mytensor.training import Recipe, Trainer, evaluate
+from mytensor.training import Recipe, Trainer, evaluate, set_lr
 
 PAUSE = 0.3  # seconds between two blocks: idle OpenMP threads spin for a while, and must not spin into the other's time
 FIRST_LOSSES = 200  # steps of the first epoch whose losses are kept
@@ -44,8 +44,9 @@ def run(
     None, not data sets in memory). command: what to record as the command that made these results.
 
     Both sides start from the same weights (drawn by ours under the seed), see the same batches in the same order, take
-    pixels that are in memory already (ours uint8, normalised batch by batch; torch float32, normalised beforehand), read
-    the loss after every step, and use the same number of threads. Only training steps are timed, not the evaluation.
+    pixels that are in memory already (ours uint8, normalised batch by batch; torch float32, normalised beforehand),
+    read the loss after every step, and use the same number of threads. Only training steps are timed, not the
+    evaluation.
     """
     train_set, test_set = data if isinstance(data, tuple) else (cifar10(data, train=True), cifar10(data, train=False))
     threads = threads or backend.get_num_threads()
@@ -76,7 +77,9 @@ def run(
         torch.set_num_threads(threads)
         for seed in seeds:
             loader_epochs = dataloader_epochs if seed == seeds[0] else 0
-            results["runs"].append(_run_seed(dataclasses.replace(recipe, seed=seed), train_set, test_set, loader_epochs))
+            results["runs"].append(
+                _run_seed(dataclasses.replace(recipe, seed=seed), train_set, test_set, loader_epochs)
+            )
             if json is not None:
                 save_results(results, json)
     finally:
@@ -155,7 +158,7 @@ class _Ours(_Side):
 
     def train_epoch(self, epoch: int) -> list[float]:
         trainer = self.trainer
-        trainer.optimizer.lr = trainer.recipe.lr_at(epoch)
+        set_lr(trainer.optimizer, trainer.recipe.lr_at(epoch))
         return [trainer.train_step(images, labels)[1].item() for images, labels in trainer.batches.epoch(epoch)]
 
     def test(self) -> tuple[float, float]:
@@ -166,7 +169,9 @@ class _Ours(_Side):
 class _Torch(_Side):
     name = "PyTorch"
 
-    def __init__(self, recipe, train_set, test_set, start: mt.nn.Module, images: torch.Tensor, test_images: torch.Tensor):
+    def __init__(
+        self, recipe, train_set, test_set, start: mt.nn.Module, images: torch.Tensor, test_images: torch.Tensor
+    ):
         super().__init__()
         self.recipe, self.train_set, self.test_set = recipe, train_set, test_set
         self.images, self.labels, self.test_images = images, torch.from_numpy(train_set.labels), test_images
@@ -182,8 +187,7 @@ class _Torch(_Side):
             yield self.images[index], self.labels[index]
 
     def train_epoch(self, epoch: int) -> list[float]:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.lr_at(epoch)
+        set_lr(self.optimizer, self.recipe.lr_at(epoch))
         return list(self._losses(epoch))
 
     def _losses(self, epoch: int) -> Iterator[float]:

@@ -1,8 +1,8 @@
 """How far two float32 trainings stray from a float64 one, step by step, from the same weights and batches.
 
-Rounding makes any two implementations drift apart, and training amplifies it, so "equal to torch" has no fixed tolerance.
-But a float64 run is as good as exact here, and PyTorch's own float32 run shows how far honest rounding goes: ours may stray
-from the float64 run about as far, and a wrong gradient shows at once.
+Rounding makes any two implementations drift apart, and training amplifies it, so "equal to torch" has no fixed
+tolerance. But a float64 run is as good as exact here, and PyTorch's own float32 run shows how far honest rounding goes:
+ours may stray from the float64 run about as far, and a wrong gradient shows at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from mytensor.training import Recipe, Trainer
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Losses of every step (steps,) of the three runs, and the distances of the final weights from the float64 run's."""
+    """Losses of every step (steps,) of the three runs, and the distances of the final weights from the float64
+    run's."""
 
     ours: np.ndarray
     torch32: np.ndarray
@@ -67,7 +68,9 @@ def trajectory(train_set: ImageDataset, steps: int = 200, seed: int = 0) -> Traj
         ours=np.array(losses["ours"]),
         torch32=np.array(losses[torch.float32]),
         torch64=np.array(losses[torch.float64]),
-        weights_ours=_distance({name: value.array.numpy() for name, value in trainer.model.state_dict().items()}, exact),
+        weights_ours=_distance(
+            {name: value.array.numpy() for name, value in trainer.model.state_dict().items()}, exact
+        ),
         weights_torch32=_distance(_weights(twins[torch.float32].state_dict()), exact),
     )
 

@@ -40,9 +40,7 @@ def copy_weights(source: mt.nn.Module, target: nn.Module) -> None:
 
 def torch_recipe(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     """The recipe's optimizer in torch."""
-    return torch.optim.SGD(
-        model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-    )
+    return torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
 
 def normalised(dataset: ImageDataset, recipe: Recipe, piece: int = 1000) -> torch.Tensor:

@@ -14,22 +14,24 @@ import numpy as np
 from mytensor.data.dataset import ImageDataset
 from mytensor.tensor import Tensor
 
-# (x/255 - 0.5) / 0.5 brings pixels to [-1, 1], as PyTorch's CIFAR-10 tutorial does. The report doesn't state its constants;
-# these are our assumption.
+# (x/255 - 0.5) / 0.5 brings pixels to [-1, 1], as PyTorch's CIFAR-10 tutorial does. The report doesn't state its
+# constants; these are our assumption.
 CIFAR10_MEAN = (0.5, 0.5, 0.5)
 CIFAR10_STD = (0.5, 0.5, 0.5)
 
-CROP_PADDING = 4  # pixels of zeros (mean grey) around an image before it is cropped back to its size (He et al. 2016, 4.2)
+CROP_PADDING = (
+    4  # pixels of zeros (mean grey) around an image before it is cropped back to its size (He et al. 2016, 4.2)
+)
 
 
 class Batches:
     """All batches of all epochs of a data set.
 
-    The order of epoch ``e`` depends on ``seed`` and ``e`` alone, and so do flips and crops. There is no other state: to go
-    on after batch ``k`` of epoch ``e``, ask for ``epoch(e, start=k)``.
+    The order of epoch ``e`` depends on ``seed`` and ``e`` alone, and so do flips and crops. There is no other state: to
+    go on after batch ``k`` of epoch ``e``, ask for ``epoch(e, start=k)``.
 
-    shuffle: a new order each epoch; else the data set's own. augment: flip half of the images left-right and move each by
-    up to 4 pixels. mean, std: per channel, of pixels scaled to [0, 1].
+    shuffle: a new order each epoch; else the data set's own. augment: flip half of the images left-right and move each
+    by up to 4 pixels. mean, std: per channel, of pixels scaled to [0, 1].
     """
 
     def __init__(
@@ -82,7 +84,8 @@ class Batches:
             yield Tensor(images), Tensor(backend.index_select(self._labels, index))
 
     def _augmentation(self, epoch: int):
-        """(flip uint8 (N,), crop int64 (N, 2): row and column of the window's corner in the padded image) for an epoch."""
+        """(flip uint8 (N,), crop int64 (N, 2): row and column of the window's corner in the padded image) for an
+        epoch."""
         random = np.random.default_rng([self.seed, epoch, 1])
         flips = random.integers(0, 2, len(self.dataset), dtype=np.uint8)
         crops = random.integers(0, 2 * CROP_PADDING + 1, (len(self.dataset), 2), dtype=np.int64)

@@ -31,7 +31,8 @@ class ImageDataset:
 
     @cached_property
     def checksum(self) -> str:
-        """MD5 of the pixels followed by the labels: two data sets with one checksum hold the same pictures in the same order."""
+        """MD5 of the pixels followed by the labels: two data sets with one checksum hold the same pictures in the same
+        order."""
         digest = hashlib.md5(self.images, usedforsecurity=False)
         digest.update(self.labels)
         return digest.hexdigest()
@@ -39,5 +40,7 @@ class ImageDataset:
     def subset(self, count: int) -> ImageDataset:
         """The first ``count`` images (a view, nothing is copied)."""
         if not 0 < count <= len(self):
-            raise ValueError(f"subset(count={count}): this data set has {len(self):,} images; ask for 1 to {len(self):,}")
+            raise ValueError(
+                f"subset(count={count}): this data set has {len(self):,} images; ask for 1 to {len(self):,}"
+            )
         return replace(self, images=self.images[:count], labels=self.labels[:count])

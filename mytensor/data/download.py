@@ -17,8 +17,8 @@ TIMEOUT = 30.0  # seconds of silence after which a connection counts as dead
 def download_cifar10(target: Path, folder: str) -> Path:
     """Download CIFAR-10 and return ``target/folder``.
 
-    Everything is fetched, checked (torchvision compares MD5s) and unpacked in a temporary folder inside ``target``, which
-    is then renamed: the final name appears complete or not at all.
+    Everything is fetched, checked (torchvision compares MD5s) and unpacked in a temporary folder inside ``target``,
+    which is then renamed: the final name appears complete or not at all.
     """
     datasets = import_torchvision().datasets
     target.mkdir(parents=True, exist_ok=True)

@@ -63,7 +63,8 @@ def _draw(label: int, count: int, random: np.random.Generator) -> np.ndarray:
 def _coverage(label: int, rows: np.ndarray, columns: np.ndarray, each) -> np.ndarray:
     """How much of each pixel the shape covers, float32 (count, 32, 32) in [0, 1].
 
-    Every shape is a signed distance in pixels (negative inside), cut off softly over one pixel so that edges are smooth.
+    Every shape is a signed distance in pixels (negative inside), cut off softly over one pixel so that edges are
+    smooth.
     """
     name = STAND_IN_CLASSES[label]
     tilt = {"square": 0.8, "triangle": 3.2, "cross": 0.8, "checkerboard": 0.8, "dots": 0.8}.get(name, 0.25)

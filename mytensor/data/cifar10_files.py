@@ -1,8 +1,8 @@
 """CIFAR-10 (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009) from its standard files.
 
-The files are five training batches and one test batch of 10,000 images each, in a folder ``cifar-10-batches-py``. They are
-looked for where the caller says, else where the environment variable MYTENSOR_DATA says, else in ``data/``; failing that
-they are downloaded through torchvision. torch is imported for a download only: reading needs numpy alone.
+The files are five training batches and one test batch of 10,000 images each, in a folder ``cifar-10-batches-py``. They
+are looked for where the caller says, else where the environment variable MYTENSOR_DATA says, else in ``data/``; failing
+that they are downloaded through torchvision. torch is imported for a download only: reading needs numpy alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from mytensor.data import pickles
 from mytensor.data.dataset import ImageDataset
 from mytensor.data.download import download_cifar10
-from mytensor.data.synthetic import synthetic
+from mytensor.data.stand_in import synthetic
 
 FOLDER = "cifar-10-batches-py"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -47,8 +47,8 @@ def cifar10(root: str | os.PathLike | None = None, train: bool = True, download:
     root: the folder ``cifar-10-batches-py`` or the one that holds it. Without it: MYTENSOR_DATA, then ``data/`` here,
     then ``data/`` beside the package. download: fetch the files where they are found nowhere.
 
-    The result's ``source`` is "CIFAR-10" only where every file's checksum is the official one; else "CIFAR-10 (JPEG-75)"
-    where the files say that of themselves, else "CIFAR-10 (re-encoded)".
+    The result's ``source`` is "CIFAR-10" only where every file's checksum is the official one; else "CIFAR-10
+    (JPEG-75)" where the files say that of themselves, else "CIFAR-10 (re-encoded)".
 
     Raises FileNotFoundError where there are no files, ValueError where a file is damaged; both name the file.
     """
@@ -60,7 +60,9 @@ def cifar10(root: str | os.PathLike | None = None, train: bool = True, download:
         try:
             folder = download_cifar10(_download_target(root), FOLDER)
         except (ImportError, OSError, RuntimeError) as error:
-            raise FileNotFoundError(_absent(places, f"the download failed ({type(error).__name__}: {error})")) from error
+            raise FileNotFoundError(
+                _absent(places, f"the download failed ({type(error).__name__}: {error})")
+            ) from error
 
     names = TRAIN_FILES if train else ("test_batch",)
     images = np.empty((len(names) * IMAGES_PER_FILE, 3, 32, 32), np.uint8)
@@ -77,7 +79,8 @@ def cifar10(root: str | os.PathLike | None = None, train: bool = True, download:
 def cifar10_or_stand_in(
     root: str | os.PathLike | None = None, download: bool = True
 ) -> tuple[ImageDataset, ImageDataset]:
-    """(training set, test set): CIFAR-10 where it can be had, else the synthetic stand-in of the same size, said aloud."""
+    """(training set, test set): CIFAR-10 where it can be had, else the synthetic stand-in of the same size, said
+    aloud."""
     try:
         return cifar10(root, True, download), cifar10(root, False, download)
     except FileNotFoundError as error:
@@ -108,7 +111,9 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
     try:
         batch = pickles.loads(content)
     except Exception as error:  # a damaged pickle may fail in any way: all of them mean the same to the reader
-        raise ValueError(f"{path} can't be read as a CIFAR-10 batch: {error or type(error).__name__}. {_MEND}") from error
+        raise ValueError(
+            f"{path} can't be read as a CIFAR-10 batch: {error or type(error).__name__}. {_MEND}"
+        ) from error
     pixels, labels = _contents(batch, path)
     return pixels, labels, _source(path.name, content, batch)
 
@@ -169,7 +174,8 @@ def _download_target(root: str | os.PathLike | None) -> Path:
 def _absent(places: list[str], why: str) -> str:
     return (
         f"CIFAR-10 was not found in {' or '.join(places)}, and {why}. Ways out: put the folder {FOLDER} into data/; "
-        f"or name the folder that holds it by the argument root= (--data on the command line) or the environment variable "
-        f"MYTENSOR_DATA; or connect to the internet and `pip install torchvision`, and it is downloaded (170 MB); "
-        f"or draw pictures instead: mytensor.data.synthetic(n, seed) (--synthetic), which is not CIFAR-10 and is labelled so."
+        f"or name the folder that holds it by the argument root= (--data on the command line) or the environment "
+        f"variable MYTENSOR_DATA; or connect to the internet and `pip install torchvision`, and it is downloaded "
+        f"(170 MB); or draw pictures instead: mytensor.data.synthetic(n, seed) (--synthetic), which is not CIFAR-10 and "
+        f"is labelled so."
     )

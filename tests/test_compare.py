@@ -1,0 +1,141 @@
+"""Beside PyTorch: the twin is the same network, the training goes the same way, and the tables say what was
+measured."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import mytensor as mt
+from mytensor import compare
+from mytensor.__main__ import main
+from mytensor.data import cifar10, find, synthetic
+from mytensor.training import Recipe
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def small():
+    return synthetic(640, seed=0), synthetic(200, seed=1)
+
+
+@pytest.fixture(scope="module")
+def results(small):
+    return compare.run(small, epochs=2, seeds=[0, 3], threads=1, dataloader_epochs=1)
+
+
+def test_the_twin_is_the_same_network():
+    mt.manual_seed(4)
+    ours, twin = mt.models.LeNet(), compare.TorchLeNet()
+    assert {k: tuple(v.shape) for k, v in ours.state_dict().items()} == {
+        k: tuple(v.shape) for k, v in twin.state_dict().items()
+    }
+    compare.copy_weights(ours, twin)
+    x = np.random.default_rng(1).standard_normal((5, 3, 32, 32)).astype(np.float32)
+    got, wanted = ours(mt.tensor(x)), twin.double()(torch.from_numpy(x).double())
+    np.testing.assert_allclose(got.detach().numpy(), wanted.detach().numpy(), rtol=0, atol=1e-5)
+
+
+def test_both_sides_see_the_same_batches(small):
+    from mytensor.compare.side_by_side import _Ours, _Torch
+    from mytensor.compare.twin import normalised
+
+    recipe = Recipe(seed=7, batch_size=50)
+    ours = _Ours(recipe, *small)
+    twin = _Torch(recipe, *small, ours.trainer.model, normalised(small[0], recipe), normalised(small[1], recipe))
+    for epoch in (0, 1):
+        pairs = list(zip(ours.trainer.batches.epoch(epoch), twin.batches(epoch), strict=True))
+        assert len(pairs) == 13
+        for (x, labels), (torch_x, torch_labels) in pairs:
+            np.testing.assert_array_equal(labels.numpy(), torch_labels.numpy())
+            # (x/255 - mean)/std, the division done as a multiplication or not: an ulp or two of numbers up to 1.
+            np.testing.assert_allclose(x.numpy(), torch_x.numpy(), rtol=0, atol=5e-7)
+
+
+def test_a_run_records_both_sides(results):
+    assert [run["seed"] for run in results["runs"]] == [0, 3]
+    for run in results["runs"]:
+        for side in ("ours", "torch"):
+            for key in ("seconds", "train_loss", "test_loss", "test_accuracy"):
+                assert len(run[side][key]) == 2
+            assert len(run[side]["first_losses"]) == 10
+        # The same start and the same batches: after ten steps the losses still agree to rounding.
+        np.testing.assert_allclose(run["ours"]["first_losses"], run["torch"]["first_losses"], rtol=1e-4)
+        assert run["ours"]["test_loss"] == pytest.approx(run["torch"]["test_loss"], rel=1e-3)
+    assert "torch_dataloader" in results["runs"][0] and "torch_dataloader" not in results["runs"][1]
+    assert results["runs"][0]["ours"]["first_losses"] != results["runs"][1]["ours"]["first_losses"]
+    assert results["data"]["source"] == "synthetic stand-in"
+
+
+def test_results_survive_the_file(results, tmp_path):
+    compare.save_results(results, tmp_path / "deep" / "results.json")
+    assert compare.load_results(tmp_path / "deep" / "results.json") == json.loads(json.dumps(results))
+    for content in ("{", "[]", '{"format": "other"}'):
+        (tmp_path / "other.json").write_text(content)
+        with pytest.raises(ValueError, match=r"other\.json"):
+            compare.load_results(tmp_path / "other.json")
+
+
+def made_up(ours, torch_side, loader=None):
+    """A run with these accuracies and 1, 2, 3 ... seconds (torch: tenfold)."""
+    run = {"seed": 0}
+    for name, accuracies, factor in (("ours", ours, 1), ("torch", torch_side, 10), ("torch_dataloader", loader, 20)):
+        if accuracies is not None:
+            seconds = [factor * (epoch + 1) for epoch in range(len(accuracies))]
+            run[name] = {"test_accuracy": accuracies, "seconds": seconds}
+    return run
+
+
+def test_the_table_computes_what_it_says(results):
+    fake = results | {
+        "runs": [made_up([0.5, 0.7, 0.6], [0.4, 0.55, 0.65], [0.1]), made_up([0.5, 0.6, 0.7], [0.4, 0.5, 0.6])],
+        "recipe": results["recipe"] | {"epochs": 3},
+        "memory": {"ours": {"what": "ours", "bytes": 300 * 2**20}},
+    }
+    assert compare.differences(fake) == pytest.approx([-5, 10])
+    assert compare.differences(fake, max) == pytest.approx([5, 10])
+    text = compare.table(fake)
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line}
+    assert rows["mean"] == ["65.00", "70.00", "62.50", "62.50", "+2.50", "+7.50"]
+    assert rows["std."][1:] == ["7.07", "0.00", "3.54", "3.54", "10.61", "3.54"]
+    assert rows["one"][-3:] == ["2.00", "20.00", "10.00"]
+    assert rows["3"][-3:] == ["6.00", "60.00", "10.00"]
+    assert "synthetic stand-in" in text and "300" in text
+
+
+def test_the_trajectory_stays_as_close_to_float64_as_torch_does():
+    """200 steps of the report's recipe; on real data where it is found, else on the stand-in."""
+    dataset = cifar10(find()) if find() else synthetic(12_800, seed=0)
+    path = compare.trajectory(dataset, steps=200)
+    print(f"{dataset.source}: loss ratio {path.loss_ratio:.2f}, weight ratio {path.weight_ratio:.2f}")
+    assert len(path.ours) == 200 and np.isfinite(path.ours).all()
+    assert path.torch64[-20:].mean() < path.torch64[:20].mean(), "the losses fall, so the steps do something"
+    assert path.loss_ratio <= 4, f"on {dataset.source}"
+    assert path.weight_ratio <= 4, f"on {dataset.source}"
+
+
+def test_peak_memory_is_measured_in_processes_of_their_own():
+    peaks = compare.peak_memory(synthetic_images=2000)
+    assert set(peaks) == {"ours", "torch", "torch_uint8"}
+    for peak in peaks.values():
+        assert 20 * 2**20 < peak["bytes"] < 4 * 2**30
+    assert peaks["ours"]["bytes"] < peaks["torch_uint8"]["bytes"]
+
+
+def test_reading_results_needs_no_torch():
+    code = "import sys; from mytensor.compare import load_results, table; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_compare_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("mytensor.__main__.synthetic", lambda n, seed: synthetic(n // 100, seed))
+    file = tmp_path / "results.json"
+    assert main(["compare", "--synthetic", "--epochs", "1", "--seeds", "2", "--no-memory", "--json", str(file)]) == 0
+    text = capsys.readouterr().out
+    assert "ours - PyTorch" in text and "LeNet on synthetic stand-in, 1 epochs, 1 seed(s)" in text
+    saved = compare.load_results(file)
+    assert saved["command"].startswith("python -m mytensor compare --synthetic --epochs 1 --seeds 2")
+    assert str(tmp_path) not in file.read_text(), "a machine's paths tell a reader nothing"

@@ -366,14 +366,14 @@ def _call_backward(node: Node, upstream: list) -> list:
     name = f"{node.function.__name__}.backward"
     result = node.function.backward(node, *upstream)
     gradients = list(result) if isinstance(result, (tuple, list)) else [result]
+    if all(gradient is None for gradient in gradients):
+        raise RuntimeError(f"{name} returned no gradient at all; is its `return` missing? (For a zero gradient, return zeros.)")
     edges = node.edges
     if len(gradients) > len(edges) or any(edge is not None for edge in edges[len(gradients) :]):
         raise RuntimeError(
             f"{name} returned {len(gradients)} gradient(s), but forward took {len(edges)} input(s); "
             "return one gradient an input, None where there is none"
         )
-    if all(gradient is None for gradient in gradients):
-        raise RuntimeError(f"{name} returned no gradient at all; is its `return` missing? (For a zero gradient, return zeros.)")
     for index, gradient in enumerate(gradients):
         if gradient is None or edges[index] is None:
             continue

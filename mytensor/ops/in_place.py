@@ -59,6 +59,16 @@ def _become(tensor: Tensor, result: Tensor) -> Tensor:
     return tensor
 
 
+def _original(tensor: Tensor, other) -> Tensor:
+    """The tensor as it is now, for a derivative that needs the value which is about to be overwritten."""
+    if not (isinstance(other, Tensor) and other._requires_grad):
+        return tensor
+    original = Tensor._wrap(tensor.array.clone())
+    original.grad_fn, original._output_index = tensor.grad_fn, tensor._output_index
+    original._requires_grad = tensor._requires_grad
+    return original
+
+
 def _check_shape(tensor: Tensor, shape: tuple) -> None:
     if tuple(shape) != tensor.shape:
         raise ValueError(f"the result has shape {tuple(shape)}, which cannot be stored in place in a tensor of shape {tensor.shape}")
@@ -79,7 +89,7 @@ def add_(tensor: Tensor, other, alpha: float = 1.0) -> Tensor:
 def mul_(tensor: Tensor, other) -> Tensor:
     """tensor *= other."""
     if _is_recorded(tensor, other):
-        return _become(tensor, mul(tensor, other))
+        return _become(tensor, mul(_original(tensor, other), other))
     tensor, other = _operands(tensor, other, "mul_")
     backend.mul_(tensor.array, other if isinstance(other, (int, float)) else _fitting(tensor, other))
     return tensor
@@ -88,7 +98,7 @@ def mul_(tensor: Tensor, other) -> Tensor:
 def div_(tensor: Tensor, other) -> Tensor:
     """tensor /= other."""
     if _is_recorded(tensor, other):
-        return _become(tensor, div(tensor, other))
+        return _become(tensor, div(_original(tensor, other), other))
     result = div(tensor, other)
     _check_shape(tensor, result.shape)
     backend.copy_(tensor.array, result.array)

@@ -1,0 +1,58 @@
+"""The state of the random numbers, and the choice of kernels."""
+
+import mytensor as mt
+import pytest
+
+
+def test_a_seed_repeats_and_the_counter_moves_on():
+    mt.manual_seed(5)
+    first = [mt.rand(7).tolist(), mt.randn(3, 2).tolist(), mt.rand(7).tolist()]
+    mt.manual_seed(5)
+    assert [mt.rand(7).tolist(), mt.randn(3, 2).tolist(), mt.rand(7).tolist()] == first
+    assert first[0] != first[2]
+    mt.manual_seed(6)
+    assert mt.rand(7).tolist() != first[0]
+
+
+def test_state():
+    mt.manual_seed(2**64 - 1)
+    mt.rand(5)
+    state = mt.random.get_state()
+    assert state == (2**64 - 1, 2)  # five numbers took two counters
+    expected = mt.rand(4).tolist()
+    mt.manual_seed(0)
+    mt.random.set_state(state)
+    assert mt.rand(4).tolist() == expected
+
+
+def test_bad_seeds():
+    for seed, error in ((-1, ValueError), (2**64, ValueError), (1.0, TypeError), (True, TypeError)):
+        with pytest.raises(error):
+            mt.manual_seed(seed)
+    with pytest.raises(ValueError):
+        mt.random.set_state((0, -1))
+
+
+@pytest.mark.skipif(not mt.ops_with_kernels(), reason="no operation has several kernels in this build")
+def test_use_kernel():
+    op = mt.ops_with_kernels()[0]
+    names = [kernel["name"] for kernel in mt.kernels(op)]
+
+    def selected():
+        return [kernel["name"] for kernel in mt.kernels(op) if kernel["selected"]]
+
+    default = selected()
+    with mt.use_kernel(op, names[-1]):
+        assert selected() == [names[-1]]
+        with mt.use_kernel(op, names[0]):
+            assert selected() == [names[0]]
+        assert selected() == [names[-1]]
+    assert selected() == default
+    choice = mt.use_kernel(op, names[-1])
+    assert names[-1] in repr(choice) and selected() == [names[-1]]
+    mt.use_kernel(op, None)
+    assert selected() == default
+    for arguments in ((op, "no such kernel"), ("no such op", None)):
+        with pytest.raises((ValueError, KeyError), match="no such"):
+            mt.use_kernel(*arguments)
+    assert selected() == default

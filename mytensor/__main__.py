@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import mytensor as mt
 from mytensor import doctor
@@ -54,7 +55,11 @@ def train(options: argparse.Namespace) -> int:
         f"epochs {trainer.epoch + 1} to {recipe.epochs}, {mt.get_num_threads()} threads; saving to {options.out}"
     )
     history = trainer.fit()
-    record = {"source": train_set.source, "recipe": dataclasses.asdict(recipe), "versions": doctor.versions()}
+    record: dict[str, Any] = {
+        "source": train_set.source,
+        "recipe": dataclasses.asdict(recipe),
+        "versions": doctor.versions(),
+    }
     record |= {"commit": doctor.git_commit(), "cpu": doctor.cpu_model(), "threads": mt.get_num_threads()}
     (options.out / "history.json").write_text(
         json.dumps(record | {"history": history}, indent=1) + "\n", encoding="utf-8"

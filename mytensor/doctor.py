@@ -14,6 +14,7 @@ from pathlib import Path
 
 import mytensor_backend as backend
 
+import mytensor
 from mytensor._build_check import BUILD_COMMAND, csrc_path, stale_message
 from mytensor.data import cifar10, find
 
@@ -72,11 +73,12 @@ def _software() -> list[Finding]:
     lines = [Finding("Software", name, found[name] or "unknown") for name in ("mytensor", "python")]
     lines.append(Finding("Software", "system", f"{platform.system()} {platform.machine()}"))
     for name in NEEDED:
-        state, value = ("ok", found[name]) if found[name] else ("wrong", f"missing: pip install {name}")
-        lines.append(Finding("Software", name, value, state))
+        version = found[name]
+        state = "ok" if version else "wrong"
+        lines.append(Finding("Software", name, version or f"missing: pip install {name}", state))
     for name, loss in OPTIONAL.items():
-        state, value = ("ok", found[name]) if found[name] else ("off", f"not installed: {loss}")
-        lines.append(Finding("Software", name, value, state))
+        version = found[name]
+        lines.append(Finding("Software", name, version or f"not installed: {loss}", "ok" if version else "off"))
     return lines
 
 
@@ -143,8 +145,8 @@ def _data(data: str | os.PathLike | None) -> list[Finding]:
 
 def versions() -> dict[str, str | None]:
     """The version of each package that matters, without importing it; None where it isn't installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in ("mytensor", *NEEDED, *OPTIONAL):
+    found: dict[str, str | None] = {"mytensor": mytensor.__version__, "python": platform.python_version()}
+    for name in (*NEEDED, *OPTIONAL):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -119,7 +119,8 @@ class Trainer:
                 if progress:
                     bar.write(
                         f"epoch {row['epoch']:>2}: train loss {row['train_loss']:.4f}, "
-                        f"test loss {row['test_loss']:.4f}, test accuracy {row['test_accuracy']:.2%}, {row['images_per_second']:,.0f} images/s"
+                        f"test loss {row['test_loss']:.4f}, test accuracy {row['test_accuracy']:.2%}, "
+                        f"{row['images_per_second']:,.0f} images/s"
                     )
                 if on_epoch is not None:
                     on_epoch(self)
@@ -150,7 +151,7 @@ class Trainer:
             if self.step % REPORT_EVERY == 0:
                 mean_loss, accuracy = self._running.means()
                 speed = (self._running.count - seen_before) / elapsed
-                bar.set_postfix(loss=f"{mean_loss:.3f}", accuracy=f"{accuracy:.1%}", images_s=f"{speed:,.0f}")
+                bar.set_postfix_str(f"loss {mean_loss:.3f}, accuracy {accuracy:.1%}, {speed:,.0f} images/s")
             if self.step % self.checkpoint_every == 0:
                 self.save()
             self._stop_if(stop)
@@ -349,7 +350,8 @@ def audit(model: Module, step: Callable[[], object]) -> list[dict[str, Any]]:
     """
     before = {name: parameter.array.numpy().copy() for name, parameter in model.named_parameters()}
     step()
-    rows, faults = [], []
+    rows: list[dict[str, Any]] = []
+    faults: list[str] = []
     for name, parameter in model.named_parameters():
         if parameter.grad is None:
             faults.append(f"{name} got no gradient")

@@ -2,6 +2,7 @@
 measured."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -127,7 +128,8 @@ def test_peak_memory_is_measured_in_processes_of_their_own():
 
 def test_reading_results_needs_no_torch():
     code = "import sys; from mytensor.compare import load_results, table; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    path = os.pathsep.join([os.path.dirname(os.path.dirname(mt.__file__)), *sys.path])
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": path})
 
 
 def test_the_compare_command(tmp_path, monkeypatch, capsys):

@@ -118,7 +118,7 @@ trainer.fit(progress=False)
 
 def killed_run(checkpoint, mode="start"):
     """The training run above as a process; its first lines have been read when this returns."""
-    environment = os.environ | {"PYTHONPATH": str(Path(mt.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(mt.__file__).parents[1]), *sys.path])}
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED_RUN, str(checkpoint), mode], stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -141,7 +141,7 @@ def test_resume_after_kills_at_any_moment_gives_the_same_bits(tmp_path):
             assert time.monotonic() < deadline, "the run writes no checkpoint"
         time.sleep(random.uniform(0, 0.02))  # and now at any moment
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL, "the run was over before it could be killed"
         process = killed_run(checkpoint, "resume")
     assert process.wait() == 0
     resumed = trainer(recipe, checkpoint)

@@ -28,6 +28,7 @@ def peak_memory(
     data as it is timed, and with the data laid out as ours, which is the comparison of the frameworks alone.
     """
     peaks = {}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # the child finds what this process found
     for side, what in SIDES.items():
         arguments = {
             "side": side,
@@ -35,9 +36,8 @@ def peak_memory(
             "threads": threads,
             "n": synthetic_images,
         }
-        done = subprocess.run(
-            [sys.executable, "-m", "mytensor.compare.memory", json.dumps(arguments)], capture_output=True, text=True
-        )
+        command = [sys.executable, "-m", "mytensor.compare.memory", json.dumps(arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode != 0:
             raise RuntimeError(f"measuring the memory of {side} failed:\n{done.stderr}")
         peaks[side] = {"what": what, "bytes": int(done.stdout.splitlines()[-1])}

@@ -52,7 +52,7 @@ def run(
     threads = threads or backend.get_num_threads()
     threads_before = backend.get_num_threads(), torch.get_num_threads()
     recipe = Recipe(epochs=epochs)
-    results = {
+    results: dict[str, Any] = {
         "format": FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,

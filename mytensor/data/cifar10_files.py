@@ -176,6 +176,6 @@ def _absent(places: list[str], why: str) -> str:
         f"CIFAR-10 was not found in {' or '.join(places)}, and {why}. Ways out: put the folder {FOLDER} into data/; "
         f"or name the folder that holds it by the argument root= (--data on the command line) or the environment "
         f"variable MYTENSOR_DATA; or connect to the internet and `pip install torchvision`, and it is downloaded "
-        f"(170 MB); or draw pictures instead: mytensor.data.synthetic(n, seed) (--synthetic), which is not CIFAR-10 and "
-        f"is labelled so."
+        f"(170 MB); or draw pictures instead: mytensor.data.synthetic(n, seed) (--synthetic), which is not CIFAR-10 "
+        f"and is labelled so."
     )

@@ -33,8 +33,8 @@ class ImageDataset:
     def checksum(self) -> str:
         """MD5 of the pixels followed by the labels: two data sets with one checksum hold the same pictures in the same
         order."""
-        digest = hashlib.md5(self.images, usedforsecurity=False)
-        digest.update(self.labels)
+        digest = hashlib.md5(self.images.data, usedforsecurity=False)
+        digest.update(self.labels.data)
         return digest.hexdigest()
 
     def subset(self, count: int) -> ImageDataset:

@@ -21,7 +21,8 @@ def download_cifar10(target: Path, folder: str) -> Path:
     which is then renamed: the final name appears complete or not at all.
     """
     datasets = import_torchvision().datasets
-    target.mkdir(parents=True, exist_ok=True)
+    made = not target.exists()
+    target.mkdir(exist_ok=True)  # not parents=True: a mistyped path should fail, not come into being
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-download-", dir=target))
     previous_timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
@@ -31,6 +32,8 @@ def download_cifar10(target: Path, folder: str) -> Path:
     finally:
         socket.setdefaulttimeout(previous_timeout)
         shutil.rmtree(unfinished, ignore_errors=True)
+        if made and not any(target.iterdir()):
+            target.rmdir()
     return target / folder
 
 

@@ -236,16 +236,16 @@ def unclean(notebook: NotebookNode) -> list[str]:
 
 
 def wrong_listings(notebook: NotebookNode) -> list[str]:
-    """Shown C++ that is no longer what csrc/ says. (nbval ignores these cells: a student may edit a kernel.)"""
+    """Shown source code that has changed since. (nbval ignores these cells: a student may edit a kernel.)"""
     sys.path.insert(0, str(ROOT))
-    from mytensor.inspect.source import Listing
+    from mytensor.inspect.source import listing_again
 
     found = []
     for cell in code_cells(notebook):
         for output in cell.outputs:
             shown = output.get("data", {}).get("text/plain", "")
-            if (listing := Listing.named_in(shown)) and str(listing) != shown:
-                found.append(f"it shows an older {listing.name}() of csrc/{listing.path}")
+            if (listing := listing_again(shown)) and str(listing) != shown:
+                found.append(f"it shows an older {listing.name} of {listing.path}")
     return found
 
 

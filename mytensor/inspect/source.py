@@ -1,45 +1,56 @@
-"""Shows one function of the compiled backend, as it stands in the sources that were built."""
+"""Shows one function or class of the framework, C++ as it was built or Python as it runs."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 
 from mytensor._build_check import csrc_path
 
-_HEADER = re.compile(r"csrc/(\S+): (\w+)$", re.MULTILINE)
+_HEADER = re.compile(r"(csrc|mytensor)/(\S+): (\w+)$", re.MULTILINE)
 
 
 class Listing:
-    """One C++ function with the comment above it. In a notebook: highlighted; as text: the same lines.
+    """A piece of source code and where it stands. In a notebook: highlighted; as text: the same lines."""
 
-    path: below csrc/, e.g. "cpu/im2col.cpp"; name: the function's (the first definition by that name is shown).
-    Raises FileNotFoundError or LookupError that say what there is.
-    """
-
-    def __init__(self, path: str, name: str):
-        self.path, self.name = path, name
-        file = csrc_path() / path
-        if not file.is_file():
-            names = sorted(other.name for other in file.parent.glob("*")) if file.parent.is_dir() else "no such folder"
-            raise FileNotFoundError(f"there is no csrc/{path}; beside it: {names}")
-        self.code = function_in(file.read_text(encoding="utf-8"), name)
-
-    @classmethod
-    def named_in(cls, text: str) -> Listing | None:
-        """The listing that `text` (an output's text/plain) starts with, as the sources are now; None if it is none."""
-        found = _HEADER.match(text)
-        return cls(found[1], found[2]) if found else None
+    def __init__(self, path: str, name: str, code: str):
+        self.path, self.name, self.code = path, name, code  # path: from the top folder, e.g. "csrc/cpu/im2col.cpp"
 
     def __repr__(self) -> str:
-        return f"csrc/{self.path}: {self.name}\n\n{self.code}"
+        return f"{self.path}: {self.name}\n\n{self.code}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return {"text/markdown": f"`csrc/{self.path}`\n```cpp\n{self.code}\n```", "text/plain": repr(self)}
+        language = "python" if self.path.endswith(".py") else "cpp"
+        return {"text/markdown": f"`{self.path}`\n```{language}\n{self.code}\n```", "text/plain": repr(self)}
 
 
-def source(path: str, name: str) -> Listing:
-    """`source("cpu/im2col.cpp", "im2col")`: the function of that name, as it was built."""
-    return Listing(path, name)
+def source(what, name: str | None = None) -> Listing:
+    """The source of one function: `source("cpu/im2col.cpp", "im2col")` from csrc/, or `source(F.conv2d)` for Python.
+
+    The C++ file is the one that was built, and the first definition by that name is shown with the comment above it.
+    Raises FileNotFoundError or LookupError that say what there is.
+    """
+    if name is None:
+        path = "/".join(what.__module__.split("."))
+        return Listing(f"{path}.py", what.__name__, inspect.getsource(what).rstrip())
+    file = csrc_path() / what
+    if not file.is_file():
+        names = sorted(other.name for other in file.parent.glob("*")) if file.parent.is_dir() else "no such folder"
+        raise FileNotFoundError(f"there is no csrc/{what}; beside it: {names}")
+    return Listing(f"csrc/{what}", name, function_in(file.read_text(encoding="utf-8"), name))
+
+
+def listing_again(shown: str) -> Listing | None:
+    """If `shown` (an output's text) is a listing: the same listing as the sources are now; else None."""
+    found = _HEADER.match(shown)
+    if found is None:
+        return None
+    top, path, name = found.groups()
+    if top == "csrc":
+        return source(path, name)
+    module = importlib.import_module(f"mytensor/{path}".removesuffix(".py").replace("/", "."))
+    return source(getattr(module, name))
 
 
 def function_in(text: str, name: str) -> str:

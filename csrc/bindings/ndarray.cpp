@@ -1,7 +1,8 @@
 // NDArray in Python, and the ways in from numpy and back. No way copies where memory can be shared.
 #include <pybind11/numpy.h>
 
-#include "bindings.h"
+#include "../ops/fill_cast.h"
+#include "number_caster.h"
 
 namespace mt {
 namespace {
@@ -53,31 +54,6 @@ py::object item(const NDArray& array) {
     return value;
 }
 
-NDArray cast_to(const NDArray& array, DType dtype) {
-    if (array.dtype() == dtype) return array.clone();
-    NDArray out = NDArray::empty(array.shape(), dtype, array.device());
-    dispatch_all(array.dtype(), [&](auto from_zero) {
-        dispatch_all(dtype, [&](auto to_zero) {
-            const auto* from = array.data<decltype(from_zero)>();
-            auto* to = out.data<decltype(to_zero)>();
-            for (int64_t i = 0; i < array.size(); i++) to[i] = static_cast<decltype(to_zero)>(from[i]);
-        });
-    });
-    return out;
-}
-
-template <class T>
-void fill(NDArray& array, T value) {
-    T* data = array.data<T>();
-    for (int64_t i = 0; i < array.size(); i++) data[i] = value;
-}
-
-NDArray full(const Shape& shape, const py::object& value, DType dtype, const std::string& device) {
-    NDArray array = NDArray::empty(shape, dtype, parse_device(device));
-    dispatch_all(dtype, [&](auto zero) { fill(array, value.cast<decltype(zero)>()); });
-    return array;
-}
-
 }  // namespace
 
 void bind_ndarray(py::module_& m) {
@@ -101,7 +77,7 @@ void bind_ndarray(py::module_& m) {
         .def("numpy", &to_numpy, "A numpy array over the same memory: a change of one is seen in the other.")
         .def("reshape", &NDArray::reshape, py::arg("shape"), "The same storage under another shape; one size may be -1.")
         .def("clone", &NDArray::clone, py::call_guard<py::gil_scoped_release>(), "A copy with a storage of its own.")
-        .def("astype", &cast_to, py::arg("dtype"), py::call_guard<py::gil_scoped_release>(), "A copy with elements of another type.")
+        .def("astype", &astype, py::arg("dtype"), py::call_guard<py::gil_scoped_release>(), "A copy with elements of another type.")
         .def("item", &item, "The one element, as a Python number.")
         .def("shares_storage", [](const NDArray& a, const NDArray& b) { return a.storage() == b.storage(); }, py::arg("other"))
         .def("__dlpack__", [](const NDArray& a, const py::kwargs&) { return to_dlpack(a); })
@@ -122,7 +98,9 @@ void bind_ndarray(py::module_& m) {
 
     m.def("empty", [](const Shape& shape, DType type, const std::string& device) { return NDArray::empty(shape, type, parse_device(device)); },
           py::arg("shape"), py::arg("dtype") = DType::float32, py::arg("device") = "cpu", "An uninitialised array (NaN in memory mode 'debug').");
-    m.def("full", &full, py::arg("shape"), py::arg("value"), py::arg("dtype") = DType::float32, py::arg("device") = "cpu", "An array of one value.");
+    m.def("full",
+          [](const Shape& shape, const Number& value, DType type, const std::string& device) { return full(shape, value, type, parse_device(device)); },
+          py::arg("shape"), py::arg("value"), py::arg("dtype") = DType::float32, py::arg("device") = "cpu", "An array of one value.");
     m.def("from_numpy", &from_numpy, py::arg("array").noconvert(),
           "Shares the memory of a C-contiguous, writable, aligned array in this machine's byte order; copies any other.");
     m.def("from_dlpack", &from_dlpack, py::arg("source"), "Shares the memory of any object with __dlpack__: a torch tensor, a numpy array.");

@@ -1,0 +1,235 @@
+#include "elementwise.h"
+
+#include <cmath>
+#include <type_traits>
+
+#include "parallel.h"
+#include "runs.h"
+
+namespace mt::cpu {
+namespace {
+
+constexpr int64_t kCheapGrain = 32768;  // elements a thread: about as long as waking it takes
+constexpr int64_t kCostlyGrain = 1024;  // where an element takes a call of the mathematical library
+
+// Integers are computed without a sign, where C++ defines overflow: it wraps around.
+template <class T, class Operation>
+inline T wrapping(T a, T b, Operation operation) {
+    if constexpr (std::is_integral_v<T>) {
+        // 64 bits, because C++ makes a (signed) int of anything narrower.
+        return static_cast<T>(operation(static_cast<uint64_t>(a), static_cast<uint64_t>(b)));
+    } else {
+        return operation(a, b);
+    }
+}
+
+struct Add {
+    template <class T>
+    static T apply(T a, T b) {
+        return wrapping(a, b, [](auto x, auto y) { return x + y; });
+    }
+};
+struct Sub {
+    template <class T>
+    static T apply(T a, T b) {
+        return wrapping(a, b, [](auto x, auto y) { return x - y; });
+    }
+};
+struct Mul {
+    template <class T>
+    static T apply(T a, T b) {
+        return wrapping(a, b, [](auto x, auto y) { return x * y; });
+    }
+};
+// A NaN wins, whichever side it is on. `|`, not `||`: no branch.
+struct Maximum {
+    template <class T>
+    static T apply(T a, T b) {
+        return (a > b) | (a != a) ? a : b;
+    }
+};
+struct Minimum {
+    template <class T>
+    static T apply(T a, T b) {
+        return (a < b) | (a != a) ? a : b;
+    }
+};
+struct Div {
+    template <class T>
+    static T apply(T a, T b) {
+        return a / b;
+    }
+};
+struct Pow {
+    template <class T>
+    static T apply(T a, T b) {
+        return std::pow(a, b);
+    }
+};
+struct Equal {
+    template <class T>
+    static uint8_t apply(T a, T b) {
+        return a == b;
+    }
+};
+struct NotEqual {
+    template <class T>
+    static uint8_t apply(T a, T b) {
+        return a != b;
+    }
+};
+struct Less {
+    template <class T>
+    static uint8_t apply(T a, T b) {
+        return a < b;
+    }
+};
+struct LessEqual {
+    template <class T>
+    static uint8_t apply(T a, T b) {
+        return a <= b;
+    }
+};
+struct Greater {
+    template <class T>
+    static uint8_t apply(T a, T b) {
+        return a > b;
+    }
+};
+struct GreaterEqual {
+    template <class T>
+    static uint8_t apply(T a, T b) {
+        return a >= b;
+    }
+};
+
+// One run of n elements. a_step and b_step are 1, or 0 for an operand that stands still; not both 0 unless n is 1.
+template <class Operation, class T, class Result>
+void compute_run(const T* a, int64_t a_step, const T* b, int64_t b_step, Result* out, int64_t n) {
+    if (a_step == 0) {
+        const T still = *a;
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) out[i] = Operation::apply(still, b[i]);
+    } else if (b_step == 0) {
+        const T still = *b;
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) out[i] = Operation::apply(a[i], still);
+    } else {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) out[i] = Operation::apply(a[i], b[i]);
+    }
+}
+
+template <class Operation, class T, class Result>
+void compute(const Broadcast<2>& plan, const T* a, const T* b, Result* out, int64_t grain) {
+    const auto& step = plan.strides[plan.ndim - 1];
+    parallel_for(plan.size, grain, [&](int64_t begin, int64_t end) {
+        for_each_run(plan, begin, end, [&](int64_t at, const std::array<int64_t, 2>& offsets, int64_t length) {
+            compute_run<Operation>(a + offsets[0], step[0], b + offsets[1], step[1], out + at, length);
+        });
+    });
+}
+
+template <class Operation>
+void arithmetic(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    dispatch_all(a.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        compute<Operation>(plan, a.data<T>(), b.data<T>(), out.data<T>(), kCheapGrain);
+    });
+}
+
+template <class Operation>
+void comparison(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    dispatch_all(a.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        compute<Operation>(plan, a.data<T>(), b.data<T>(), out.data<uint8_t>(), kCheapGrain);
+    });
+}
+
+template <class Operation>
+void floating(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out, int64_t grain) {
+    dispatch_floating(a.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        compute<Operation>(plan, a.data<T>(), b.data<T>(), out.data<T>(), grain);
+    });
+}
+
+}  // namespace
+
+void add(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { arithmetic<Add>(plan, a, b, out); }
+void sub(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { arithmetic<Sub>(plan, a, b, out); }
+void mul(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { arithmetic<Mul>(plan, a, b, out); }
+void maximum(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { arithmetic<Maximum>(plan, a, b, out); }
+void minimum(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { arithmetic<Minimum>(plan, a, b, out); }
+void div(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { floating<Div>(plan, a, b, out, kCheapGrain); }
+void pow(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { floating<Pow>(plan, a, b, out, kCostlyGrain); }
+void eq(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<Equal>(plan, a, b, out); }
+void ne(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<NotEqual>(plan, a, b, out); }
+void lt(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<Less>(plan, a, b, out); }
+void le(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<LessEqual>(plan, a, b, out); }
+void gt(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<Greater>(plan, a, b, out); }
+void ge(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<GreaterEqual>(plan, a, b, out); }
+
+void where(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, const NDArray& b, NDArray& out) {
+    const auto& step = plan.strides[plan.ndim - 1];
+    const uint8_t* from_mask = mask.data<uint8_t>();
+    dispatch_all(a.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const T* from_a = a.data<T>();
+        const T* from_b = b.data<T>();
+        T* to = out.data<T>();
+        parallel_for(plan.size, kCheapGrain, [&](int64_t begin, int64_t end) {
+            for_each_run(plan, begin, end, [&](int64_t at, const std::array<int64_t, 3>& offsets, int64_t length) {
+                const uint8_t* choose = from_mask + offsets[0];
+                const T* yes = from_a + offsets[1];
+                const T* no = from_b + offsets[2];
+                for (int64_t i = 0; i < length; i++) {
+                    const T if_true = yes[i * step[1]], if_false = no[i * step[2]];  // both loaded: no branch over a load
+                    to[at + i] = choose[i * step[0]] != 0 ? if_true : if_false;
+                }
+            });
+        });
+    });
+}
+
+void add_scaled_(const Broadcast<2>& plan, const NDArray& scale, const NDArray& source, NDArray& destination) {
+    const int64_t source_step = plan.strides[plan.ndim - 1][1];
+    dispatch_all(destination.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const T factor = *scale.data<T>();
+        const T* from = source.data<T>();
+        T* to = destination.data<T>();
+        parallel_for(plan.size, kCheapGrain, [&](int64_t begin, int64_t end) {
+            for_each_run(plan, begin, end, [=](int64_t at, const std::array<int64_t, 2>& offsets, int64_t length) {
+                const T* values = from + offsets[1];
+                if (source_step == 0) {
+                    const T addend = Mul::apply(factor, *values);
+#pragma omp simd
+                    for (int64_t i = 0; i < length; i++) to[at + i] = Add::apply(to[at + i], addend);
+                } else {
+#pragma omp simd
+                    for (int64_t i = 0; i < length; i++) to[at + i] = Add::apply(to[at + i], Mul::apply(factor, values[i]));
+                }
+            });
+        });
+    });
+}
+
+void broadcast(const Broadcast<1>& plan, const NDArray& source, NDArray& out) {
+    const int64_t step = plan.strides[plan.ndim - 1][0];
+    dispatch_all(source.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const T* from = source.data<T>();
+        T* to = out.data<T>();
+        parallel_for(plan.size, kCheapGrain, [&](int64_t begin, int64_t end) {
+            for_each_run(plan, begin, end, [=](int64_t at, const std::array<int64_t, 1>& offsets, int64_t length) {
+                if (step == 0)
+                    std::fill_n(to + at, length, from[offsets[0]]);
+                else
+                    std::copy_n(from + offsets[0], length, to + at);
+            });
+        });
+    });
+}
+
+}  // namespace mt::cpu

@@ -1,0 +1,19 @@
+// CPU kernels that make the numbers of an array from one number, or from another dtype's.
+//
+//   fill   out = value everywhere
+//   cast   out = x, element by element converted
+#pragma once
+
+#include "../ndarray/ndarray.h"
+
+namespace mt::cpu {
+
+// value: one element of out's dtype.
+using FillKernel = void (*)(const NDArray& value, NDArray& out);
+void fill(const NDArray& value, NDArray& out);
+
+// x, out: one shape, any two dtypes. ops/fill_cast.h states the rules.
+using CastKernel = void (*)(const NDArray& x, NDArray& out);
+void cast(const NDArray& x, NDArray& out);
+
+}  // namespace mt::cpu

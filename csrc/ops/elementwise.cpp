@@ -1,0 +1,124 @@
+#include "elementwise.h"
+
+#include "../cpu/elementwise.h"
+#include "broadcast.h"
+#include "kernel_table.h"
+
+namespace mt {
+namespace {
+
+using BinaryTable = KernelTable<cpu::BinaryKernel>;
+constexpr const char* kIdea = "runs along the last joined dimension, vectorised; an operand that is repeated stays in a register";
+
+BinaryTable add_table("add", {{Device::cpu, "simd", kIdea, &cpu::add}});
+BinaryTable sub_table("sub", {{Device::cpu, "simd", kIdea, &cpu::sub}});
+BinaryTable mul_table("mul", {{Device::cpu, "simd", kIdea, &cpu::mul}});
+BinaryTable maximum_table("maximum", {{Device::cpu, "simd", kIdea, &cpu::maximum}});
+BinaryTable minimum_table("minimum", {{Device::cpu, "simd", kIdea, &cpu::minimum}});
+BinaryTable div_table("div", {{Device::cpu, "simd", kIdea, &cpu::div}});
+BinaryTable pow_table("pow", {{Device::cpu, "library", "the C library's pow, element by element", &cpu::pow}});
+BinaryTable eq_table("eq", {{Device::cpu, "simd", kIdea, &cpu::eq}});
+BinaryTable ne_table("ne", {{Device::cpu, "simd", kIdea, &cpu::ne}});
+BinaryTable lt_table("lt", {{Device::cpu, "simd", kIdea, &cpu::lt}});
+BinaryTable le_table("le", {{Device::cpu, "simd", kIdea, &cpu::le}});
+BinaryTable gt_table("gt", {{Device::cpu, "simd", kIdea, &cpu::gt}});
+BinaryTable ge_table("ge", {{Device::cpu, "simd", kIdea, &cpu::ge}});
+KernelTable<cpu::WhereKernel> where_table("where", {{Device::cpu, "simd", "loads both sides and keeps one: no branches", &cpu::where}});
+KernelTable<cpu::AddScaledKernel> add_scaled_table("add_", {{Device::cpu, "simd", kIdea, &cpu::add_scaled_}});
+KernelTable<cpu::BroadcastKernel> broadcast_table("broadcast_to", {{Device::cpu, "runs", "copies or fills run by run", &cpu::broadcast}});
+
+void require_alike(const char* op, const char* a_name, const NDArray& a, const char* b_name, const NDArray& b) {
+    require_same_dtype(op, a_name, a, b_name, b);
+    require_same_device(op, a_name, a, b_name, b);
+}
+
+NDArray compute(const BinaryTable& table, const NDArray& a, const NDArray& b, DType out_dtype) {
+    require_alike(table.op(), "a", a, "b", b);
+    NDArray out = NDArray::empty(broadcast_shapes(table.op(), a.shape(), b.shape()), out_dtype, a.device());
+    table.pick(a.device())(plan_broadcast<2>(table.op(), out.shape(), {&a, &b}), a, b, out);
+    return out;
+}
+
+NDArray compute_floating(const BinaryTable& table, const NDArray& a, const NDArray& b) {
+    require_floating(table.op(), "a", a);
+    require_floating(table.op(), "b", b);
+    return compute(table, a, b, a.dtype());
+}
+
+// `source` as an in-place op may read it: itself, or a copy where writing `destination` would change elements that are still to be
+// read. Element i is read when element i is written, so the same elements in the same order are fine.
+NDArray unharmed(const NDArray& source, const NDArray& destination) {
+    const auto* source_begin = static_cast<const char*>(source.raw());
+    const auto* destination_begin = static_cast<const char*>(destination.raw());
+    const bool is_apart = source_begin + source.bytes() <= destination_begin || destination_begin + destination.bytes() <= source_begin;
+    const bool is_same = source_begin == destination_begin && source.size() == destination.size();
+    return is_apart || is_same ? source : source.clone();
+}
+
+}  // namespace
+
+NDArray add(const NDArray& a, const NDArray& b) { return compute(add_table, a, b, a.dtype()); }
+NDArray sub(const NDArray& a, const NDArray& b) { return compute(sub_table, a, b, a.dtype()); }
+NDArray mul(const NDArray& a, const NDArray& b) { return compute(mul_table, a, b, a.dtype()); }
+NDArray maximum(const NDArray& a, const NDArray& b) { return compute(maximum_table, a, b, a.dtype()); }
+NDArray minimum(const NDArray& a, const NDArray& b) { return compute(minimum_table, a, b, a.dtype()); }
+NDArray div(const NDArray& a, const NDArray& b) { return compute_floating(div_table, a, b); }
+NDArray pow(const NDArray& a, const NDArray& b) { return compute_floating(pow_table, a, b); }
+NDArray eq(const NDArray& a, const NDArray& b) { return compute(eq_table, a, b, DType::uint8); }
+NDArray ne(const NDArray& a, const NDArray& b) { return compute(ne_table, a, b, DType::uint8); }
+NDArray lt(const NDArray& a, const NDArray& b) { return compute(lt_table, a, b, DType::uint8); }
+NDArray le(const NDArray& a, const NDArray& b) { return compute(le_table, a, b, DType::uint8); }
+NDArray gt(const NDArray& a, const NDArray& b) { return compute(gt_table, a, b, DType::uint8); }
+NDArray ge(const NDArray& a, const NDArray& b) { return compute(ge_table, a, b, DType::uint8); }
+
+NDArray where(const NDArray& mask, const NDArray& a, const NDArray& b) {
+    const char* op = "where";
+    require_dtype(op, "mask", mask, DType::uint8);
+    require_alike(op, "a", a, "b", b);
+    require_same_device(op, "mask", mask, "a", a);
+    const Shape shape = broadcast_shapes(op, mask.shape(), broadcast_shapes(op, a.shape(), b.shape()));
+    NDArray out = NDArray::empty(shape, a.dtype(), a.device());
+    where_table.pick(a.device())(plan_broadcast<3>(op, shape, {&mask, &a, &b}), mask, a, b, out);
+    return out;
+}
+
+NDArray broadcast_to(const NDArray& x, const Shape& shape) {
+    const char* op = "broadcast_to";
+    require_broadcasts_to(op, x.shape(), shape);
+    NDArray out = NDArray::empty(shape, x.dtype(), x.device());
+    broadcast_table.pick(x.device())(plan_broadcast<1>(op, shape, {&x}), x, out);
+    return out;
+}
+
+NDArray add_(NDArray& destination, const NDArray& source, const Number& alpha) {
+    const char* op = "add_";
+    require_alike(op, "destination", destination, "source", source);
+    require_broadcasts_to(op, source.shape(), destination.shape());
+    const NDArray scale = operand_of(op, alpha, destination);
+    const NDArray from = unharmed(source, destination);
+    add_scaled_table.pick(destination.device())(plan_broadcast<2>(op, destination.shape(), {&destination, &from}), scale, from, destination);
+    destination.bump_version();
+    return destination;
+}
+
+NDArray mul_(NDArray& destination, const NDArray& source) {
+    const char* op = "mul_";
+    require_alike(op, "destination", destination, "source", source);
+    require_broadcasts_to(op, source.shape(), destination.shape());
+    const NDArray from = unharmed(source, destination);
+    mul_table.pick(destination.device())(plan_broadcast<2>(op, destination.shape(), {&destination, &from}), destination, from, destination);
+    destination.bump_version();
+    return destination;
+}
+
+NDArray copy_(NDArray& destination, const NDArray& source) {
+    const char* op = "copy_";
+    require_alike(op, "destination", destination, "source", source);
+    require_broadcasts_to(op, source.shape(), destination.shape());
+    const NDArray from = unharmed(source, destination);
+    broadcast_table.pick(destination.device())(plan_broadcast<1>(op, destination.shape(), {&from}), from, destination);
+    destination.bump_version();
+    return destination;
+}
+
+}  // namespace mt

@@ -2,7 +2,7 @@
 
 from mytensor._build_check import load_backend as _load_backend
 
-_backend = _load_backend()  # first: it says what to do when the extension is missing or stale
+_load_backend()  # first: it says what to do when the extension is missing or stale
 
 from mytensor_backend import (  # noqa: E402
     empty_cache,
@@ -19,7 +19,11 @@ from mytensor_backend import (  # noqa: E402
     uint8,
 )
 
-from mytensor.tensor import DType, Parameter, Tensor, from_dlpack, from_numpy, tensor  # noqa: E402, I001 - before all others
+# Before all others: tensor.py and the modules it uses import each other, and this is the way in.
+from mytensor.tensor import DType, Parameter, Tensor, from_dlpack, from_numpy, tensor  # noqa: E402
+
+# isort: split
+
 from mytensor import autograd, models, nn, optim, random  # noqa: E402
 from mytensor.autograd import (  # noqa: E402
     Function,

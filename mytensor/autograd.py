@@ -3,9 +3,9 @@
 Forward: `Function.apply` computes an op's value and, while gradients are recorded, leaves a `Node` behind. A node knows
 where its inputs came from (its edges), so the nodes form a graph that points from the loss back to the parameters.
 
-Backward: `backward` visits the nodes from the newest to the oldest and hands each one the sum of the gradients of everything
-that used its output. The chain rule is then local: a node turns "dloss / d(my output)" (called `upstream`) into
-"dloss / d(my inputs)".
+Backward: `backward` visits the nodes from the newest to the oldest and hands each one the sum of the gradients of
+everything that used its output. The chain rule is then local: a node turns "dloss / d(my output)" (called `upstream`)
+into "dloss / d(my inputs)".
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import mytensor_backend as backend
 import numpy as np
+from mytensor_backend import NDArray
 
 from mytensor.tensor import Tensor
 
-NDArray = backend.NDArray
 FLOATING = (backend.float32, backend.float64)
 
 
@@ -46,7 +46,7 @@ def is_grad_enabled() -> bool:
     return _grad_mode.enabled
 
 
-class set_grad_enabled:  # noqa: N801 - used like a function, as in torch
+class set_grad_enabled:
     """`with set_grad_enabled(flag):` or `@set_grad_enabled(flag)`: records the graph inside, or does not."""
 
     def __init__(self, enabled: bool):
@@ -69,14 +69,14 @@ class set_grad_enabled:  # noqa: N801 - used like a function, as in torch
         return wrapper
 
 
-class no_grad(set_grad_enabled):  # noqa: N801
+class no_grad(set_grad_enabled):
     """`with no_grad():` or `@no_grad()`: nothing inside is recorded. For evaluation and for updating parameters."""
 
     def __init__(self):
         super().__init__(False)
 
 
-class enable_grad(set_grad_enabled):  # noqa: N801
+class enable_grad(set_grad_enabled):
     """`with enable_grad():` or `@enable_grad()`: records again inside a `no_grad` block."""
 
     def __init__(self):
@@ -95,23 +95,23 @@ _node_numbers = itertools.count()
 class Node:
     """One recorded operation; the `ctx` that an op's forward and backward share.
 
-    An op may keep plain values on it (`ctx.stride = stride`). Arrays that backward needs go through `save_for_backward`,
-    so that changing them in place is noticed and their memory is freed after backward.
+    An op may keep plain values on it (`ctx.stride = stride`). Arrays that backward needs go through
+    `save_for_backward`, so that changing them in place is noticed and their memory is freed after backward.
     """
 
     __slots__ = (
-        "function",
-        "number",
-        "edges",
-        "needs_input_grad",
-        "output_specs",
-        "output_hooks",
-        "_saved",
-        "_saved_versions",
-        "_freed",
-        "_non_differentiable",
         "__dict__",
         "__weakref__",
+        "_freed",
+        "_non_differentiable",
+        "_saved",
+        "_saved_versions",
+        "edges",
+        "function",
+        "needs_input_grad",
+        "number",
+        "output_hooks",
+        "output_specs",
     )
 
     def __init__(self, function: type[Function]):
@@ -121,9 +121,9 @@ class Node:
         self.edges: list[tuple[Node | Tensor, int] | None] = []
         self.needs_input_grad: tuple[bool, ...] = ()
         # One entry an output: (shape, dtype), or None where the output has no derivative.
-        self.output_specs: list[tuple[tuple[int, ...], backend.DType] | None] = []
+        self.output_specs: list[Any] = []
         self.output_hooks: dict[int, list[Callable]] | None = None
-        self._saved: tuple | None = ()
+        self._saved: tuple = ()
         self._saved_versions: tuple[int, ...] = ()
         self._freed = False
         self._non_differentiable: tuple = ()
@@ -146,10 +146,10 @@ class Node:
         """
         if self._freed:
             raise RuntimeError(
-                f"{self.name}: backward went through this part of the graph before, and what it had saved was freed then. "
+                f"{self.name}: backward went through this part of the graph before, and freed what it had saved. "
                 "Run the forward pass again, or keep the graph with .backward(retain_graph=True) the first time."
             )
-        for position, (array, version) in enumerate(zip(self._saved, self._saved_versions)):
+        for position, (array, version) in enumerate(zip(self._saved, self._saved_versions, strict=True)):
             if type(array) is NDArray and array.version != version:
                 raise RuntimeError(
                     f"{self.name}: an array that its derivative needs was changed in place after the forward pass "
@@ -188,9 +188,9 @@ class Function:
 
         y = Square.apply(x)
 
-    Inside, values are NDArrays (Tensors without the autograd state); numpy arrays may be returned as well. `backward` takes one
-    upstream gradient an output and returns one gradient an input, None where there is none; the Nones of the last inputs
-    may be left out. `ctx.needs_input_grad` says which gradients are wanted at all.
+    Inside, values are NDArrays (Tensors without the autograd state); numpy arrays may be returned as well. `backward`
+    takes one upstream gradient an output and returns one gradient an input, None where there is none; the Nones of the
+    last inputs may be left out. `ctx.needs_input_grad` says which gradients are wanted at all.
     """
 
     @staticmethod
@@ -209,7 +209,7 @@ class Function:
         node = Node(cls)
         recording = _grad_mode.enabled
         values = []
-        edges = []
+        edges: list[tuple[Node | Tensor, int] | None] = []
         any_edge = False
         for value in inputs:
             edge = None
@@ -284,7 +284,7 @@ def backward(tensor: Tensor, gradient: Tensor | None = None, retain_graph: bool 
     def deliver(edge, array, is_shared: bool) -> None:
         """Adds a gradient to what the target of the edge has received so far."""
         target, index = edge
-        if type(target) is not Node:
+        if not isinstance(target, Node):
             leaf_gradients.add(target, array, is_shared)
             return
         received = pending.get(target)
@@ -300,7 +300,7 @@ def backward(tensor: Tensor, gradient: Tensor | None = None, retain_graph: bool 
         gradients = _call_backward(node, upstream)
         # A gradient that shares memory with an array somebody else may hold is copied before it becomes a leaf's .grad.
         taken = {array.data_ptr for array in (*upstream, *node._saved) if type(array) is NDArray}
-        for edge, array in zip(node.edges, gradients):
+        for edge, array in zip(node.edges, gradients, strict=False):
             if edge is not None and array is not None:
                 pointer = array.data_ptr
                 deliver(edge, array, pointer in taken)
@@ -339,12 +339,14 @@ def _root_gradient(tensor: Tensor, gradient: Tensor | None):
     if gradient is None:
         if array.size != 1:
             raise RuntimeError(
-                f"backward: a gradient can be left out only for a single number, and this tensor has shape {tensor.shape}. "
+                f"backward: the gradient can be left out only for a single number; this has shape {tensor.shape}. "
                 "Reduce it first (.sum(), .mean()), or pass dloss/dtensor: .backward(gradient)."
             )
         return backend.full(array.shape, 1.0, array.dtype, array.device)
     if not isinstance(gradient, Tensor):
-        raise TypeError(f"backward: gradient must be a Tensor, got {type(gradient).__name__}; make one with mt.tensor(...)")
+        raise TypeError(
+            f"backward: gradient must be a Tensor, got {type(gradient).__name__}; make one with mt.tensor(...)"
+        )
     _check_gradient("backward: the gradient passed in", gradient.array, (array.shape, array.dtype))
     return gradient.array
 
@@ -367,7 +369,9 @@ def _call_backward(node: Node, upstream: list) -> list:
     result = node.function.backward(node, *upstream)
     gradients = list(result) if isinstance(result, (tuple, list)) else [result]
     if all(gradient is None for gradient in gradients):
-        raise RuntimeError(f"{name} returned no gradient at all; is its `return` missing? (For a zero gradient, return zeros.)")
+        raise RuntimeError(
+            f"{name} returned no gradient at all; is its `return` missing? (For a zero gradient, return zeros.)"
+        )
     edges = node.edges
     if len(gradients) > len(edges) or any(edge is not None for edge in edges[len(gradients) :]):
         raise RuntimeError(
@@ -375,25 +379,31 @@ def _call_backward(node: Node, upstream: list) -> list:
             "return one gradient an input, None where there is none"
         )
     for index, gradient in enumerate(gradients):
-        if gradient is None or edges[index] is None:
+        edge = edges[index]
+        if gradient is None or edge is None:
             continue
         if type(gradient) is not NDArray:
             gradient = gradients[index] = _as_ndarray(gradient, node.function, "backward")
-        target, output_index = edges[index]
-        if type(target) is Node:
-            wanted = target.output_specs[output_index]
-        else:
-            wanted = (target.array.shape, target.array.dtype)
+        wanted = _shape_and_dtype(*edge)
         if gradient.shape != wanted[0] or gradient.dtype != wanted[1]:
             _check_gradient(f"{name}: the gradient of input {index}", gradient, wanted)
     return gradients
+
+
+def _shape_and_dtype(target: Node | Tensor, output_index: int) -> tuple:
+    """Of the tensor at the end of an edge."""
+    if isinstance(target, Node):
+        return target.output_specs[output_index]
+    return target.array.shape, target.array.dtype
 
 
 def _check_gradient(what: str, gradient, wanted: tuple) -> None:
     """A gradient has the shape and dtype of the tensor it belongs to."""
     shape, dtype = wanted
     if tuple(gradient.shape) != tuple(shape):
-        raise ValueError(f"{what} has shape {tuple(gradient.shape)}, but the tensor it belongs to has shape {tuple(shape)}")
+        raise ValueError(
+            f"{what} has shape {tuple(gradient.shape)}, but the tensor it belongs to has shape {tuple(shape)}"
+        )
     if gradient.dtype != dtype:
         raise TypeError(f"{what} has dtype {gradient.dtype.name}, but the tensor it belongs to has dtype {dtype.name}")
 
@@ -491,10 +501,10 @@ def graph(tensor: Tensor) -> Graph:
     root = tensor.grad_fn or tensor
     found: dict[Node | Tensor, None] = {root: None}
     stack = [root]
-    links = []
+    links: list[tuple[Node | Tensor, Node, int]] = []
     while stack:
         target = stack.pop()
-        if type(target) is not Node:
+        if not isinstance(target, Node):
             continue
         for input_index, edge in enumerate(target.edges):
             if edge is None:
@@ -503,8 +513,8 @@ def graph(tensor: Tensor) -> Graph:
             if edge[0] not in found:
                 found[edge[0]] = None
                 stack.append(edge[0])
-    operations = sorted((item for item in found if type(item) is Node), key=lambda node: node.number)
-    leaves = [item for item in found if type(item) is not Node]
+    operations = sorted((item for item in found if isinstance(item, Node)), key=lambda node: node.number)
+    leaves = [item for item in found if isinstance(item, Tensor)]
     nodes = [GraphNode(index, "leaf", "leaf", leaf.shape) for index, leaf in enumerate(leaves)]
     for index, node in enumerate(operations, start=len(leaves)):
         shape = next(tuple(spec[0]) for spec in node.output_specs if spec is not None)
@@ -532,8 +542,8 @@ def gradcheck(
     (out_i(in_j + eps) - out_i(in_j - eps)) / (2 eps); they must agree within atol + rtol * |difference quotient|.
 
     function: takes the inputs, returns a Tensor or a tuple of Tensors.
-    inputs: float64 Tensors; those with requires_grad=True are checked. (float32 is too coarse for a difference quotient.)
-    Returns True; raises AssertionError that names the first derivative that differs.
+    inputs: float64 Tensors; those with requires_grad=True are checked. (float32 is too coarse for a difference
+    quotient.) Returns True; raises AssertionError that names the first derivative that differs.
     """
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = [index for index, value in enumerate(inputs) if isinstance(value, Tensor) and value.requires_grad]
@@ -542,8 +552,8 @@ def gradcheck(
     for index in checked:
         if inputs[index].dtype != backend.float64:
             raise TypeError(
-                f"gradcheck: input {index} has dtype {inputs[index].dtype.name}; wanted float64, because rounding in float32 "
-                "hides the differences: mt.tensor(..., dtype=mt.float64)"
+                f"gradcheck: input {index} has dtype {inputs[index].dtype.name}; wanted float64, because "
+                "rounding in float32 hides the differences: mt.tensor(..., dtype=mt.float64)"
             )
     # Copies of our own: the caller's .grad is left alone, and the elements can be nudged through numpy.
     points = [value.detach().clone() if isinstance(value, Tensor) else value for value in inputs]
@@ -617,7 +627,7 @@ def _jacobian_by_difference(function, points, values, eps) -> dict[tuple[int, in
             flat[element] = original - eps
             below = evaluate()
             flat[element] = original
-            for column, high, low in zip(columns, above, below):
+            for column, high, low in zip(columns, above, below, strict=True):
                 column[..., element] = (high - low) / (2 * eps)
         for number, column in enumerate(columns):
             jacobian[number, index] = column.reshape(*shapes[number], *value.shape)

@@ -14,7 +14,7 @@ from mytensor.tensor import DType, Tensor, as_dtype, tensor
 def _shape(sizes: tuple) -> tuple[int, ...]:
     """(2, 3) from zeros(2, 3), zeros((2, 3)) or zeros([2, 3])."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = sizes[0]
+        sizes = tuple(sizes[0])
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
             raise TypeError(f"a size must be an int, got {size!r} ({type(size).__name__})")
@@ -28,7 +28,9 @@ def empty(*sizes, dtype: DType = backend.float32, device: str = "cpu", requires_
     return Tensor(backend.empty(_shape(sizes), as_dtype(dtype), device), requires_grad)
 
 
-def full(size, fill_value: float, dtype: DType | None = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
+def full(
+    size, fill_value: float, dtype: DType | None = None, device: str = "cpu", requires_grad: bool = False
+) -> Tensor:
     """A tensor with every element set to fill_value; dtype float32 for a float and int64 for an int when left out."""
     if dtype is None:
         dtype = backend.float32 if isinstance(fill_value, float) else backend.int64
@@ -71,7 +73,7 @@ def randn(*sizes, dtype: DType = backend.float32, requires_grad: bool = False) -
 
 
 def arange(start, end=None, step=1, dtype: DType | None = None) -> Tensor:
-    """start, start + step, ... up to but without end; arange(n) counts from 0. int64, or float32 if a float is given."""
+    """start, start + step, ... up to but without end; arange(n) starts at 0. int64, or float32 if a float is given."""
     if end is None:
         start, end = 0, start
     if step == 0:

@@ -8,7 +8,7 @@ ops_with_kernels = backend.ops_with_kernels
 kernels = backend.kernels
 
 
-class use_kernel:  # noqa: N801 - used like a function
+class use_kernel:
     """Computes `op` by the kernel of this name from now on, forward and in training; None goes back to the default.
 
         mt.use_kernel("conv2d", "im2col_naive")              # until further notice

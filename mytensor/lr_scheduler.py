@@ -39,7 +39,7 @@ class LRScheduler:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def _set_learning_rates(self) -> None:
-        for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs):
+        for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = self.learning_rate(base_lr, self.last_epoch)
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, with torch's arguments and torch's numbers. The schedules are `mt.optim.lr_scheduler`."""
+"""Stochastic gradient descent, with torch's arguments and torch's numbers. Schedules: `mt.optim.lr_scheduler`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class SGD:
             raise TypeError("SGD: wanted a list of parameters, got a single Tensor; write [tensor]")
         entries = list(params)
         if not entries:
-            raise ValueError("SGD: got no parameters; does the model have any? (model.parameters() can be used only once)")
+            raise ValueError(
+                "SGD: got no parameters; does the model have any? (model.parameters() can be used only once)"
+            )
         for group in entries if isinstance(entries[0], dict) else [{"params": entries}]:
             self.add_param_group(group)
 
@@ -69,7 +71,9 @@ class SGD:
             if not isinstance(parameter, Tensor):
                 raise TypeError(f"SGD: parameters must be Tensors, got {type(parameter).__name__}")
             if not parameter.is_leaf or not parameter.is_floating_point():
-                raise ValueError("SGD: only floating leaf tensors can be optimised, not computed ones; use the model's parameters")
+                raise ValueError(
+                    "SGD: only floating leaf tensors can be optimised, not computed ones; use the model's parameters"
+                )
             if id(parameter) in known:
                 raise ValueError("SGD: a parameter appears twice; each may be updated only once a step")
             known.add(id(parameter))
@@ -106,7 +110,7 @@ class SGD:
         if parameters:
             backend.sgd_step_(
                 [parameter.array for parameter in parameters],
-                [parameter.grad.array for parameter in parameters],
+                [parameter.grad.array for parameter in parameters if parameter.grad is not None],
                 velocities,
                 group["lr"],
                 group["momentum"],
@@ -117,34 +121,41 @@ class SGD:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """{"state": {number: {"momentum_buffer": Tensor}}, "param_groups": [...]}, parameters numbered in order, as torch does."""
+        """{"state": {number: {"momentum_buffer": Tensor}}, "param_groups": [...]}, parameters by number, as torch."""
         numbers = {parameter: number for number, parameter in enumerate(self._parameters())}
         return {
             "state": {numbers[parameter]: dict(entry) for parameter, entry in self.state.items()},
             "param_groups": [
-                {**group, "params": [numbers[parameter] for parameter in group["params"]]} for group in self.param_groups
+                {**group, "params": [numbers[parameter] for parameter in group["params"]]}
+                for group in self.param_groups
             ],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues from what state_dict returned; the velocities are copied. ValueError: the groups or shapes differ."""
+        """Continues from what state_dict returned (velocities are copied). ValueError: groups or shapes differ."""
         saved_groups = state_dict["param_groups"]
         if [len(group["params"]) for group in saved_groups] != [len(group["params"]) for group in self.param_groups]:
             raise ValueError("SGD: the saved state has other parameter groups than this optimiser")
         parameters = self._parameters()
         saved_numbers = [number for group in saved_groups for number in group["params"]]
-        by_number = dict(zip(saved_numbers, parameters))
+        by_number = dict(zip(saved_numbers, parameters, strict=True))
         state = {}
         for number, entry in state_dict["state"].items():
             parameter, velocity = by_number[int(number)], entry.get("momentum_buffer")
             if velocity is None:
                 continue
             if tuple(velocity.shape) != parameter.shape:
-                raise ValueError(f"SGD: velocity {number} has shape {tuple(velocity.shape)}, but its parameter has {parameter.shape}")
-            state[parameter] = {"momentum_buffer": Tensor(backend.from_dlpack(velocity).clone().astype(parameter.dtype))}
+                raise ValueError(
+                    f"SGD: velocity {number} has shape {tuple(velocity.shape)}, but its parameter has {parameter.shape}"
+                )
+            state[parameter] = {
+                "momentum_buffer": Tensor(backend.from_dlpack(velocity).clone().astype(parameter.dtype))
+            }
         self.state = state
-        for group, saved in zip(self.param_groups, saved_groups):
-            group.update({name: value for name, value in saved.items() if name in self.defaults or name == "initial_lr"})
+        for group, saved in zip(self.param_groups, saved_groups, strict=True):
+            group.update(
+                {name: value for name, value in saved.items() if name in self.defaults or name == "initial_lr"}
+            )
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.param_groups for parameter in group["params"]]

@@ -1,8 +1,8 @@
 """The random numbers of the framework: one seed, one counter.
 
-The backend's generator (Philox4x32-10) is a function of (seed, counter): number i of a draw comes from counter offset + i // 4.
-So the state is two integers, a draw of n numbers moves the counter on by ceil(n / 4), and the same state gives the same numbers
-on every device and with any number of threads.
+The backend's generator (Philox4x32-10) is a function of (seed, counter): number i of a draw comes from counter offset +
+i // 4. So the state is two integers, a draw of n numbers moves the counter on by ceil(n / 4), and the same state gives
+the same numbers on every device and with any number of threads.
 """
 
 from __future__ import annotations

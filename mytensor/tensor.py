@@ -1,10 +1,10 @@
 """Tensor: an NDArray (shape, dtype, memory) plus what autograd needs to know about it.
 
-A Tensor never computes anything itself: each method names an operation of `mytensor.ops`, which calls the compiled backend
-and records the graph. Names and meanings are torch's.
+A Tensor never computes anything itself: each method names an operation of `mytensor.ops`, which calls the compiled
+backend and records the graph. Names and meanings are torch's.
 
-Types: the two tensors of an operation must have the same dtype, there is no silent promotion (x.float(), x.long() ... convert).
-Python numbers take the dtype of the tensor beside them.
+Types: the two tensors of an operation must have the same dtype, there is no silent promotion (x.float(), x.long() ...
+convert). Python numbers take the dtype of the tensor beside them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 
 import mytensor_backend as backend
 import numpy as np
-
-NDArray = backend.NDArray
-DType = backend.DType
+from mytensor_backend import DType, NDArray
 
 _FLOATING = (backend.float32, backend.float64)
 _DTYPE_OF_NAME = {name: getattr(backend, name) for name in ("float32", "float64", "int64", "int32", "uint8")}
@@ -32,21 +30,21 @@ class Tensor:
     """
 
     __slots__ = (
+        "__weakref__",
+        "_hooks",
+        "_output_index",  # which output of grad_fn this is
+        "_requires_grad",
+        "_shares_memory",  # True for both ends of a recorded reshape: in-place changes would bypass the graph
         "array",  # the NDArray: the numbers
         "grad",  # Tensor or None: dloss/dself, summed over all backward calls since it was last cleared
         "grad_fn",  # the Node that computed this tensor; None for leaves
-        "_requires_grad",
-        "_output_index",  # which output of grad_fn this is
-        "_hooks",
-        "_shares_memory",  # True for both ends of a recorded reshape: in-place changes would bypass the graph
-        "__weakref__",
     )
     __array_priority__ = 1000  # numpy's operators leave `array * tensor` to us
 
     def __init__(self, data, requires_grad: bool = False):
         self.array = data if isinstance(data, NDArray) else _new_array(data, None)
-        self.grad = None
-        self.grad_fn = None
+        self.grad: Tensor | None = None
+        self.grad_fn: autograd.Node | None = None
         self._requires_grad = False
         self._output_index = 0
         self._hooks: list[Callable] | None = None
@@ -71,8 +69,9 @@ class Tensor:
     def uniform(*shape, low: float = -0.1, high: float = 0.1, requires_grad: bool = True) -> Tensor:
         """A float32 tensor with values drawn uniformly from [low, high), ready to be trained.
 
-        The report initialises its layers with `Tensor.uniform(...)` without giving the range; +-0.1 is our assumption, small
-        enough for its 3x3 kernels to start in the linear range. The layers of `mytensor.nn` use torch's initialisation.
+        The report initialises its layers with `Tensor.uniform(...)` without giving the range; +-0.1 is our assumption,
+        small enough for its 3x3 kernels to start in the linear range. The layers of `mytensor.nn` use torch's
+        initialisation.
         """
         return creation.uniform(*shape, low=low, high=high, requires_grad=requires_grad)
 
@@ -181,7 +180,7 @@ class Tensor:
     # -----------------------------------------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
-        """A numpy array that shares the memory. RuntimeError for tensors that require a gradient (numpy records nothing)."""
+        """A numpy array that shares the memory. RuntimeError if a gradient is required: numpy records nothing."""
         if self._requires_grad:
             raise RuntimeError("this tensor requires a gradient, and numpy would not record it; use .detach().numpy()")
         return self.array.numpy()
@@ -203,7 +202,9 @@ class Tensor:
     def item(self) -> float | int:
         """The only element, as a Python number."""
         if self.array.size != 1:
-            raise ValueError(f"item: wanted a tensor with one element, got shape {self.shape}; use .tolist() or an index")
+            raise ValueError(
+                f"item: wanted a tensor with one element, got shape {self.shape}; use .tolist() or an index"
+            )
         return self.array.item()
 
     def tolist(self):
@@ -218,7 +219,9 @@ class Tensor:
 
     def __index__(self) -> int:
         if self.is_floating_point():
-            raise TypeError(f"only integer tensors can be used as an index, this one has dtype {_NAME_OF_DTYPE[self.dtype]}")
+            raise TypeError(
+                f"only integer tensors can be used as an index, this one has dtype {_NAME_OF_DTYPE[self.dtype]}"
+            )
         return int(self.item())
 
     def __bool__(self) -> bool:
@@ -284,22 +287,6 @@ class Tensor:
         dtype = as_dtype(target)
         return self if dtype == self.dtype else ops.cast(self, dtype)
 
-    def float(self) -> Tensor:
-        """As float32."""
-        return self.to(backend.float32)
-
-    def double(self) -> Tensor:
-        """As float64."""
-        return self.to(backend.float64)
-
-    def long(self) -> Tensor:
-        """As int64; fractions are cut off."""
-        return self.to(backend.int64)
-
-    def int(self) -> Tensor:
-        """As int32; fractions are cut off."""
-        return self.to(backend.int32)
-
     # -----------------------------------------------------------------------------------------------------------------
     # Arithmetic
     # -----------------------------------------------------------------------------------------------------------------
@@ -343,10 +330,10 @@ class Tensor:
     def __abs__(self):
         return ops.abs(self)
 
-    def __eq__(self, other):  # type: ignore[override]
+    def __eq__(self, other):
         return ops.eq(self, other)
 
-    def __ne__(self, other):  # type: ignore[override]
+    def __ne__(self, other):
         return ops.ne(self, other)
 
     def __lt__(self, other):
@@ -461,7 +448,7 @@ class Tensor:
         return ops.amax(self) if dim is None else ValuesAndIndices(*ops.max_along(self, dim, keepdim))
 
     def min(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
-        """The smallest element; with a dim, (values, indices) along it, and the gradient goes to the index's element."""
+        """The smallest element; with a dim, (values, indices) along it; the gradient goes to the index's element."""
         if dim is None:
             return ops.amin(self)
         values, indices = ops.max_along(-self, dim, keepdim)
@@ -519,7 +506,9 @@ class Tensor:
     def T(self) -> Tensor:
         """The transpose of a matrix."""
         if self.ndim != 2:
-            raise ValueError(f".T: wanted a matrix (2 dimensions), got shape {self.shape}; use .transpose(dim0, dim1) or .permute")
+            raise ValueError(
+                f".T: wanted a matrix (2 dimensions), got shape {self.shape}; use .transpose(dim0, dim1) or .permute"
+            )
         return ops.transpose(self, 0, 1)
 
     def broadcast_to(self, *shape) -> Tensor:
@@ -530,7 +519,9 @@ class Tensor:
         """Like broadcast_to; -1 keeps a dimension's length."""
         shape = _unpack(shape)
         missing = len(shape) - self.ndim
-        return ops.broadcast_to(self, [self.shape[d - missing] if n == -1 and d >= missing else n for d, n in enumerate(shape)])
+        return ops.broadcast_to(
+            self, [self.shape[d - missing] if n == -1 and d >= missing else n for d, n in enumerate(shape)]
+        )
 
     # -----------------------------------------------------------------------------------------------------------------
     # Choosing elements
@@ -550,7 +541,7 @@ class Tensor:
 
     def __setitem__(self, key, value):
         raise NotImplementedError(
-            "assigning to part of a tensor is not supported, because the graph could not record it; write through numpy: "
+            "assigning to part of a tensor is not supported: the graph could not record it; write through numpy: "
             "x.detach().numpy()[...] = value, or build the tensor with mt.cat or mt.where"
         )
 
@@ -606,6 +597,24 @@ class Tensor:
     def __itruediv__(self, other):
         return ops.div_(self, other)
 
+    # At the end of the class: behind these, `int` and `float` would no longer mean Python's types.
+
+    def float(self) -> Tensor:
+        """As float32."""
+        return self.to(backend.float32)
+
+    def double(self) -> Tensor:
+        """As float64."""
+        return self.to(backend.float64)
+
+    def long(self) -> Tensor:
+        """As int64; fractions are cut off."""
+        return self.to(backend.int64)
+
+    def int(self) -> Tensor:
+        """As int32; fractions are cut off."""
+        return self.to(backend.int32)
+
 
 class Parameter(Tensor):
     """A tensor that belongs to a model: Module collects it, an optimiser updates it. Requires a gradient by default."""
@@ -632,10 +641,11 @@ class ValuesAndIndices(NamedTuple):
 
 
 def tensor(data, dtype: DType | None = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
-    """A new tensor from a number, a nested list, a numpy array, or anything that speaks DLPack (a torch tensor). Always a copy.
+    """A new tensor from a number, a nested list, a numpy array, or anything that speaks DLPack (a torch tensor). Always
+    a copy.
 
-    dtype: when left out, numpy arrays keep theirs; Python floats become float32, ints int64. bool becomes uint8 (0 and 1), since
-    there is no boolean dtype here; comparisons return uint8 for the same reason.
+    dtype: when left out, numpy arrays keep theirs; Python floats become float32, ints int64. bool becomes uint8 (0 and
+    1), since there is no boolean dtype here; comparisons return uint8 for the same reason.
     TypeError: float16, complex, strings and other dtypes there are no kernels for.
     """
     array = _new_array(data, None if dtype is None else as_dtype(dtype))
@@ -650,7 +660,9 @@ def from_numpy(array: np.ndarray) -> Tensor:
     An array that is not C-contiguous, writable and in the machine's byte order cannot be shared, and is copied.
     """
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy: wanted a numpy array, got {type(array).__name__}; mt.tensor takes lists and numbers")
+        raise TypeError(
+            f"from_numpy: wanted a numpy array, got {type(array).__name__}; mt.tensor takes lists and numbers"
+        )
     if array.dtype == np.bool_:
         array = array.view(np.uint8) if array.flags.c_contiguous else array.astype(np.uint8)
     _check_numpy_dtype(array.dtype)
@@ -658,9 +670,11 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 
 def from_dlpack(source: Any) -> Tensor:
-    """A tensor that shares the memory of an object that speaks DLPack: a torch tensor on the CPU, a numpy or jax array."""
+    """A tensor that shares the memory of an object that speaks DLPack: a torch tensor on the CPU, a numpy array."""
     if not hasattr(source, "__dlpack__"):
-        raise TypeError(f"from_dlpack: {type(source).__name__} has no __dlpack__ method; mt.tensor copies lists and numbers")
+        raise TypeError(
+            f"from_dlpack: {type(source).__name__} has no __dlpack__ method; mt.tensor copies lists and numbers"
+        )
     return Tensor._wrap(backend.from_dlpack(source))
 
 
@@ -673,7 +687,9 @@ def as_dtype(dtype) -> DType:
     except TypeError:
         name = str(dtype)
     if name not in _DTYPE_OF_NAME:
-        raise TypeError(f"dtype {name} is not supported; wanted one of {', '.join('mt.' + known for known in _DTYPE_OF_NAME)}")
+        raise TypeError(
+            f"dtype {name} is not supported; wanted one of {', '.join('mt.' + known for known in _DTYPE_OF_NAME)}"
+        )
     return _DTYPE_OF_NAME[name]
 
 

@@ -4,13 +4,14 @@ import gc
 import threading
 import weakref
 
-import mytensor as mt
 import mytensor_backend as backend
 import numpy as np
 import pytest
 import torch
-from mytensor.autograd import graph
 from twins import close, compare, draw
+
+import mytensor as mt
+from mytensor.autograd import graph
 
 
 def leaf(*values):
@@ -156,7 +157,13 @@ class TestSecondBackward:
 
 class TestInPlace:
     def test_changed_saved_tensor(self):
-        for change in (lambda x: x.add_(1), lambda x: x.mul_(2), lambda x: x.zero_(), lambda x: x.detach().add_(1), lambda x: x.reshape(2).fill_(0)):
+        for change in (
+            lambda x: x.add_(1),
+            lambda x: x.mul_(2),
+            lambda x: x.zero_(),
+            lambda x: x.detach().add_(1),
+            lambda x: x.reshape(2).fill_(0),
+        ):
             x = leaf(1.0, 2.0)
             y = (x * x).sum()
             with mt.no_grad():
@@ -173,7 +180,13 @@ class TestInPlace:
         assert x.grad.tolist() == [2.0, 2.0]
 
     def test_leaves_are_protected(self):
-        for change in (lambda x: x.add_(1), lambda x: x.mul_(x), lambda x: x.zero_(), lambda x: x.copy_(x), lambda x: x.normal_()):
+        for change in (
+            lambda x: x.add_(1),
+            lambda x: x.mul_(x),
+            lambda x: x.zero_(),
+            lambda x: x.copy_(x),
+            lambda x: x.normal_(),
+        ):
             with pytest.raises(RuntimeError, match="no_grad"):
                 change(leaf(1.0))
 
@@ -351,7 +364,11 @@ class TestOwnFunctions:
             (lambda u: (u, u, u), RuntimeError, "Wrong.backward returned 3"),
             (lambda u: u, RuntimeError, "Wrong.backward returned 1"),
             (lambda u: (u, backend.sum(u)), ValueError, "Wrong.backward: the gradient of input 1 has shape \\(\\)"),
-            (lambda u: (u, u.astype(backend.float32)), TypeError, "Wrong.backward: the gradient of input 1 has dtype float32"),
+            (
+                lambda u: (u, u.astype(backend.float32)),
+                TypeError,
+                "Wrong.backward: the gradient of input 1 has dtype float32",
+            ),
             (lambda u: (u, 1.0), TypeError, "Wrong.backward returned float"),
             (lambda u: (u, mt.Tensor(u)), TypeError, "Tensor"),
         ],

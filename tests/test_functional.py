@@ -1,11 +1,14 @@
-"""mytensor.nn.functional: torch's signatures and meanings, in float64 against torch, with fresh inputs and upstream gradients."""
+"""mytensor.nn.functional: torch's signatures and meanings, in float64 against torch, with fresh random arguments."""
 
-import mytensor as mt
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
-from mytensor.nn import functional as F
 from twins import close, compare, draw
+
+import mytensor as mt
+from mytensor.nn import functional as F
 
 TF = torch.nn.functional
 
@@ -73,7 +76,7 @@ class TestConv2d:
 
 
 class TestFoldAndUnfold:
-    OPTIONS = {"kernel_size": (3, 2), "dilation": (1, 2), "padding": (2, 1), "stride": (2, 1)}
+    OPTIONS: ClassVar = {"kernel_size": (3, 2), "dilation": (1, 2), "padding": (2, 1), "stride": (2, 1)}
 
     def test_unfold(self):
         same("unfold", draw(2, 3, 7, 5), **self.OPTIONS)
@@ -149,7 +152,7 @@ class TestActivations:
 
 
 class TestLosses:
-    CASES = [((4, 5), (4,)), ((3, 5, 2, 7), (3, 2, 7)), ((2, 5, 3), (2, 3)), ((5,), ())]
+    CASES: ClassVar = [((4, 5), (4,)), ((3, 5, 2, 7), (3, 2, 7)), ((2, 5, 3), (2, 3)), ((5,), ())]
 
     @staticmethod
     def classes(shape, ignored=-100):

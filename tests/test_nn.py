@@ -3,11 +3,12 @@
 import copy
 import math
 
-import mytensor as mt
 import mytensor_backend
 import numpy as np
 import pytest
 import torch
+
+import mytensor as mt
 from mytensor import nn
 from mytensor.nn import Module, init
 from mytensor.tensor import Tensor
@@ -38,10 +39,14 @@ class TestModule:
 
     def test_names_like_torch(self):
         ours = self.make()
-        theirs = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(3, 2, bias=False)))
+        theirs = torch.nn.Sequential(
+            torch.nn.Linear(4, 3), torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(3, 2, bias=False))
+        )
         assert [name for name, _ in ours.named_parameters()] == [name for name, _ in theirs.named_parameters()]
         assert [name for name, _ in ours.named_modules()] == [name for name, _ in theirs.named_modules()]
-        assert {n: t.shape for n, t in ours.state_dict().items()} == {n: tuple(t.shape) for n, t in theirs.state_dict().items()}
+        assert {n: t.shape for n, t in ours.state_dict().items()} == {
+            n: tuple(t.shape) for n, t in theirs.state_dict().items()
+        }
         assert repr(ours) == repr(theirs)
 
     def test_shared_parameters_count_once(self):
@@ -69,7 +74,7 @@ class TestModule:
 
         net = Net()
         assert [name for name, _ in net.named_parameters()] == ["parameter", "tensor"]
-        with pytest.raises(TypeError, match="registered"):
+        with pytest.raises(TypeError, match="is a parameter"):
             net.tensor = 3
         net.tensor = None
         assert net.tensor is None and len(list(net.parameters())) == 1
@@ -110,7 +115,9 @@ class TestModule:
     def test_hooks(self):
         layer, seen = nn.ReLU(), []
         before = layer.register_forward_pre_hook(lambda module, inputs: inputs[0] * 2)
-        after = layer.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0].tolist(), output.tolist())))
+        after = layer.register_forward_hook(
+            lambda module, inputs, output: seen.append((inputs[0].tolist(), output.tolist()))
+        )
         assert layer(mt.tensor([-1.0, 1.0])).tolist() == [0, 2] and seen == [([-2, 2], [0, 2])]
         before.remove()
         after.remove()
@@ -194,7 +201,8 @@ class TestLeNet:
         gradients = dict(theirs.named_parameters())
         for name, parameter in ours.named_parameters():
             want = gradients[name].grad.numpy()
-            # 5 * 32 * 32 terms a sum at the most, five layers in a row; each rounding at most eps of the largest gradient
+            # 5 * 32 * 32 terms a sum at the most, five layers in a row; each rounding at most eps of the largest
+            # gradient
             error = np.abs(parameter.grad.numpy() - want)
             assert (error <= 5 * 5 * 1024 * 2.2e-16 * np.abs(want).max()).all(), name
 
@@ -226,7 +234,9 @@ class TestReport:
 
     def train(self, conv):
         mt.manual_seed(3)
-        model = nn.Sequential(conv(3, 6, 3), nn.ReLU(), nn.MaxPool2d(2), conv(6, 4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 5))
+        model = nn.Sequential(
+            conv(3, 6, 3), nn.ReLU(), nn.MaxPool2d(2), conv(6, 4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 5)
+        )
         images, labels = mt.randn(20, 3, 8, 8), mt.tensor(np.arange(20) % 5)
         assert conv(3, 6, 3)(images).shape == (20, 6, 8, 8)  # the size is kept
         before = {name: value.clone().numpy() for name, value in model.state_dict().items()}
@@ -272,18 +282,27 @@ class TestLayers:
         ],
     )
     def test_like_torch(self, name, arguments, options):
-        ours, theirs = getattr(nn, name)(*arguments, **options).double(), getattr(torch.nn, name)(*arguments, **options).double()
+        ours, theirs = (
+            getattr(nn, name)(*arguments, **options).double(),
+            getattr(torch.nn, name)(*arguments, **options).double(),
+        )
         ours.load_state_dict(theirs.state_dict())
-        assert repr(ours).replace("padding='same'", "padding=same") == repr(theirs).replace("padding='same'", "padding=same")
+        assert repr(ours).replace("padding='same'", "padding=same") == repr(theirs).replace(
+            "padding='same'", "padding=same"
+        )
         x = np.random.default_rng().standard_normal((2, 6, 7, 5))
-        np.testing.assert_allclose(ours(mt.tensor(x)).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-11, atol=1e-12)
+        np.testing.assert_allclose(
+            ours(mt.tensor(x)).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-11, atol=1e-12
+        )
 
     def test_losses(self):
         x, t, w = np.random.default_rng().standard_normal((4, 3)), np.array([0, 2, 1, 2]), np.array([0.5, 1.0, 2.0])
         for name, options in (("CrossEntropyLoss", {"label_smoothing": 0.1}), ("NLLLoss", {})):
             ours = getattr(nn, name)(weight=mt.tensor(w), ignore_index=1, reduction="sum", **options)
             theirs = getattr(torch.nn, name)(weight=torch.tensor(w), ignore_index=1, reduction="sum", **options)
-            assert abs(ours(mt.tensor(x), mt.tensor(t)).item() - theirs(torch.tensor(x), torch.tensor(t)).item()) < 1e-13
+            assert (
+                abs(ours(mt.tensor(x), mt.tensor(t)).item() - theirs(torch.tensor(x), torch.tensor(t)).item()) < 1e-13
+            )
             assert list(ours.parameters()) == []
 
     def test_bad_sizes(self):
@@ -303,7 +322,9 @@ class TestLayers:
 class TestInit:
     def test_fans_and_gains_like_torch(self):
         for shape in ((5, 3), (5, 3, 7, 2)):
-            assert init.calculate_fan_in_and_fan_out(mt.zeros(shape)) == torch.nn.init._calculate_fan_in_and_fan_out(torch.zeros(shape))
+            assert init.calculate_fan_in_and_fan_out(mt.zeros(shape)) == torch.nn.init._calculate_fan_in_and_fan_out(
+                torch.zeros(shape)
+            )
         for name in ("linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu"):
             assert init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
         assert init.calculate_gain("leaky_relu", 0.3) == torch.nn.init.calculate_gain("leaky_relu", 0.3)
@@ -336,7 +357,11 @@ class TestInit:
 
     def test_constants(self):
         weight = mt.zeros(2)
-        assert init.constant_(weight, 3).tolist() == [3, 3] and init.ones_(weight).tolist() == [1, 1] and init.zeros_(weight).tolist() == [0, 0]
+        assert (
+            init.constant_(weight, 3).tolist() == [3, 3]
+            and init.ones_(weight).tolist() == [1, 1]
+            and init.zeros_(weight).tolist() == [0, 0]
+        )
 
     def test_layers_start_where_torch_starts(self):
         for layer, fan_in in ((nn.Linear(400, 300), 400), (nn.Conv2d(20, 300, 3), 180)):

@@ -2,10 +2,11 @@
 
 import warnings
 
-import mytensor as mt
 import numpy as np
 import pytest
 import torch
+
+import mytensor as mt
 
 SHAPES = [(3, 5), (7,), (2, 3, 3, 2)]
 
@@ -18,13 +19,17 @@ def run(options, dtype, steps=50, groups=False, schedule=None):
     theirs = [torch.tensor(start, requires_grad=True) for start in starts]
 
     def grouped(parameters):
-        return [{"params": parameters[:1], "lr": 0.01, "weight_decay": 0.1}, {"params": parameters[1:]}] if groups else parameters
+        return (
+            [{"params": parameters[:1], "lr": 0.01, "weight_decay": 0.1}, {"params": parameters[1:]}]
+            if groups
+            else parameters
+        )
 
     my_sgd = mt.optim.SGD(grouped(ours), **options)
     their_sgd = torch.optim.SGD(grouped(theirs), foreach=False, **options)
     my_schedule, their_schedule = schedule(my_sgd, their_sgd) if schedule else (None, None)
     for step in range(steps):
-        for index, (mine, other) in enumerate(zip(ours, theirs)):
+        for index, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
             if index == 1 and step in (0, 7):  # a parameter without a gradient in this step, one that starts late
                 mine.grad = other.grad = None
                 continue
@@ -41,7 +46,7 @@ def run(options, dtype, steps=50, groups=False, schedule=None):
 
 def assert_close(ours, theirs, steps, dtype):
     """Each step rounds a handful of times; torch may keep or fuse a rounding where we do not: 8 eps a step at most."""
-    for mine, other in zip(ours, theirs):
+    for mine, other in zip(ours, theirs, strict=True):
         want = other.detach().numpy()
         error = np.abs(mine.detach().numpy() - want)
         assert (error <= 8 * steps * np.finfo(dtype).eps * np.maximum(np.abs(want), 1)).all(), error.max()
@@ -68,7 +73,8 @@ def test_parameter_groups():
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("StepLR", (3, 0.5)), ("MultiStepLR", ([2, 5, 5, 7], 0.3)), ("CosineAnnealingLR", (8, 0.001))]
+    ("name", "arguments"),
+    [("StepLR", (3, 0.5)), ("MultiStepLR", ([2, 5, 5, 7], 0.3)), ("CosineAnnealingLR", (8, 0.001))],
 )
 def test_schedules_like_torch(name, arguments):
     def schedule(my_sgd, their_sgd):

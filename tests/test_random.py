@@ -1,7 +1,8 @@
 """The state of the random numbers, and the choice of kernels."""
 
-import mytensor as mt
 import pytest
+
+import mytensor as mt
 
 
 def test_a_seed_repeats_and_the_counter_moves_on():

@@ -4,12 +4,14 @@ import copy
 import pickle
 import subprocess
 import sys
+from typing import ClassVar
 
-import mytensor as mt
 import numpy as np
 import pytest
 import torch
 from twins import close, compare, draw
+
+import mytensor as mt
 
 
 def test_importing_mytensor_loads_neither_torch_nor_matplotlib():
@@ -37,9 +39,12 @@ class TestNumbersIn:
     def test_dtype_follows_the_data(self, data, dtype):
         assert mt.tensor(data).dtype == dtype
 
-    @pytest.mark.parametrize("bad", [np.zeros(2, np.float16), np.zeros(2, np.complex64), np.array([None]), np.array(["a"]), np.zeros(2, np.int16)])
+    @pytest.mark.parametrize(
+        "bad",
+        [np.zeros(2, np.float16), np.zeros(2, np.complex64), np.array([None]), np.array(["a"]), np.zeros(2, np.int16)],
+    )
     def test_unsupported_dtypes_say_what_to_do(self, bad):
-        with pytest.raises(TypeError, match="wanted|convert|supported"):
+        with pytest.raises(TypeError, match=r"wanted|convert|supported"):
             mt.tensor(bad)
         with pytest.raises(TypeError):
             mt.from_numpy(bad)
@@ -114,7 +119,7 @@ class TestNumbersIn:
         weight = mt.Tensor.uniform(4, 3, 5, 5)
         assert weight.requires_grad and weight.is_leaf and weight.shape == (4, 3, 5, 5)
         values = weight.detach().numpy()
-        assert (-0.1 <= values).all() and (values < 0.1).all() and np.unique(values).size > 250
+        assert (values >= -0.1).all() and (values < 0.1).all() and np.unique(values).size > 250
 
 
 class TestNumbersOut:
@@ -164,7 +169,11 @@ class TestNumbersOut:
     def test_conversions(self):
         x = mt.tensor([1.75, -2.5])
         assert x.long().tolist() == [1, -2] and x.double().dtype == mt.float64 and x.to("cpu") is x and x.float() is x
-        compare(lambda x: x.to(mt.float32 if isinstance(x, mt.Tensor) else torch.float32).double() * x, draw(3, 2), terms=2**31)
+        compare(
+            lambda x: x.to(mt.float32 if isinstance(x, mt.Tensor) else torch.float32).double() * x,
+            draw(3, 2),
+            terms=2**31,
+        )
         with pytest.raises(NotImplementedError, match="CPU"):
             x.to("cuda")
 
@@ -180,7 +189,10 @@ BINARY = {
 
 class TestArithmetic:
     @pytest.mark.parametrize("name", BINARY)
-    @pytest.mark.parametrize(("first", "second"), [((2, 3, 5), (2, 3, 5)), ((2, 3, 5), (3, 1)), ((5,), (2, 3, 1)), ((), (3, 2)), ((0, 3), (3,))])
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [((2, 3, 5), (2, 3, 5)), ((2, 3, 5), (3, 1)), ((5,), (2, 3, 1)), ((), (3, 2)), ((0, 3), (3,))],
+    )
     def test_two_tensors(self, name, first, second):
         compare(BINARY[name], draw(*first, low=0.5), draw(*second, low=0.5))
 
@@ -221,7 +233,7 @@ class TestArithmetic:
     def test_comparisons(self):
         a, b = mt.tensor([1.0, 2.0, 3.0]), mt.tensor([3.0, 2.0, 1.0])
         assert (a == b).tolist() == [0, 1, 0] and (a != b).tolist() == [1, 0, 1] and (a == b).dtype == mt.uint8
-        assert (a < 2).tolist() == [1, 0, 0] and (a >= b).tolist() == [0, 1, 1] and (2 < a).tolist() == [0, 0, 1]
+        assert (a < 2).tolist() == [1, 0, 0] and (a >= b).tolist() == [0, 1, 1] and (a > 2).tolist() == [0, 0, 1]
         assert (a <= b).tolist() == [1, 1, 0] and (a > b).tolist() == [0, 0, 1]
         assert (a == None) is False  # noqa: E711
 
@@ -229,13 +241,13 @@ class TestArithmetic:
         for other in (mt.tensor([1, 2]), mt.tensor(np.zeros(2))):
             with pytest.raises(TypeError, match="dtype"):
                 mt.zeros(2) + other
-        with pytest.raises(TypeError, match="number 1.5"):
+        with pytest.raises(TypeError, match=r"number 1.5"):
             mt.tensor([1, 2]) + 1.5
         with pytest.raises(TypeError, match="float"):
             mt.tensor([1, 2]) / 2
-        with pytest.raises(TypeError, match="mt.tensor"):
+        with pytest.raises(TypeError, match=r"mt.tensor"):
             mt.zeros(2) + np.zeros(2)
-        with pytest.raises(TypeError, match="mt.tensor"):
+        with pytest.raises(TypeError, match=r"mt.tensor"):
             np.zeros(2) + mt.zeros(2)
         with pytest.raises(TypeError, match="str"):
             mt.zeros(2) + "1"
@@ -280,7 +292,7 @@ class TestMatmul:
         )
 
     def test_errors(self):
-        with pytest.raises(ValueError, match="shape|inner|\\(3, 5\\)"):
+        with pytest.raises(ValueError, match=r"shape|inner|\(3, 5\)"):
             mt.zeros(3, 5) @ mt.zeros(3, 5)
         with pytest.raises(ValueError, match="dimension"):
             mt.zeros(3, 5) @ mt.tensor(1.0)
@@ -380,7 +392,7 @@ class TestShape:
         assert x.tolist() == [[1, 1, 1], [1, 1, 1]]
 
     def test_errors(self):
-        with pytest.raises(ValueError, match="shape|elements"):
+        with pytest.raises(ValueError, match=r"shape|elements"):
             mt.zeros(2, 3).reshape(4)
         with pytest.raises(IndexError, match="dim 3"):
             mt.zeros(2, 3).transpose(0, 3)
@@ -391,7 +403,7 @@ class TestShape:
 
 
 class TestIndexing:
-    KEYS = [
+    KEYS: ClassVar = [
         1,
         -1,
         slice(1, 3),
@@ -460,13 +472,24 @@ class TestInPlace:
         assert x.copy_(mt.tensor([1, 2, 3])).tolist() == [[1, 2, 3]] * 2
 
     def test_result_must_fit(self):
-        for change in (lambda x: x.add_(mt.zeros(2, 3)), lambda x: x.mul_(mt.zeros(2, 3)), lambda x: x.div_(mt.ones(2, 3))):
+        for change in (
+            lambda x: x.add_(mt.zeros(2, 3)),
+            lambda x: x.mul_(mt.zeros(2, 3)),
+            lambda x: x.div_(mt.ones(2, 3)),
+        ):
             with pytest.raises(ValueError, match="shape"):
                 change(mt.zeros(3))
 
     def test_every_change_counts_as_a_version(self):
         x = mt.zeros(3)
-        for change in (lambda: x.add_(1), lambda: x.mul_(2), lambda: x.div_(2), lambda: x.fill_(1), lambda: x.uniform_(), lambda: x.normal_()):
+        for change in (
+            lambda: x.add_(1),
+            lambda: x.mul_(2),
+            lambda: x.div_(2),
+            lambda: x.fill_(1),
+            lambda: x.uniform_(),
+            lambda: x.normal_(),
+        ):
             before = x.array.version
             change()
             assert x.array.version > before

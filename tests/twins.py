@@ -1,10 +1,11 @@
-"""Runs the same lines in mytensor and in torch, in float64, and compares every element of the outputs and of all gradients."""
+"""Runs the same lines in mytensor and in torch, in float64, and compares every element of outputs and gradients."""
 
 import secrets
 
-import mytensor as mt
 import numpy as np
 import torch
+
+import mytensor as mt
 
 EPSILON = np.finfo(np.float64).eps
 
@@ -32,18 +33,19 @@ def close(ours, theirs, terms: int = 64) -> None:
 def compare(function, *arrays, terms: int = 64, seed: int | None = None, also=None) -> None:
     """Calls function(*tensors) with ours and with torch's, and backward with a random upstream gradient.
 
-    arrays: float64 arrays get gradients, others are constants. also: the same function in torch's words, where they differ.
+    arrays: float64 arrays get gradients, others are constants. also: the same function in torch's words, where they
+    differ.
     """
     seed = secrets.randbits(32) if seed is None else seed
     floating = [np.asarray(array).dtype == np.float64 for array in arrays]
-    ours = [mt.tensor(array, requires_grad=flag) for array, flag in zip(arrays, floating)]
-    theirs = [torch.tensor(array, requires_grad=flag) for array, flag in zip(arrays, floating)]
+    ours = [mt.tensor(array, requires_grad=flag) for array, flag in zip(arrays, floating, strict=True)]
+    theirs = [torch.tensor(array, requires_grad=flag) for array, flag in zip(arrays, floating, strict=True)]
     output, wanted = function(*ours), (also or function)(*theirs)
     close(output, wanted, terms)
     upstream = np.random.default_rng(seed).standard_normal(tuple(wanted.shape))
     output.backward(mt.tensor(upstream))
     wanted.backward(torch.tensor(upstream))
-    for index, (mine, other) in enumerate(zip(ours, theirs)):
+    for index, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
         if other.requires_grad:
             try:
                 close(mine.grad, other.grad, terms)

@@ -3,8 +3,8 @@
 from mytensor.nn import functional, init
 from mytensor.nn.layers import (
     AvgPool2d,
-    Conv2d,
     Conv2D,
+    Conv2d,
     CrossEntropyLoss,
     Flatten,
     Linear,

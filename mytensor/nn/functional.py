@@ -40,7 +40,9 @@ def _batched(function, input: Tensor, dims_with_batch: int) -> Tensor:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0, dilation=1, groups: int = 1) -> Tensor:
+def conv2d(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0, dilation=1, groups: int = 1
+) -> Tensor:
     """Slides the kernels over the images.
 
     input: (N, C_in, H, W), or one image (C_in, H, W). weight: (C_out, C_in / groups, kh, kw). bias: (C_out).
@@ -64,13 +66,13 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, 
 
 
 def _conv2d_same(input, weight, bias, stride, dilation, groups) -> Tensor:
-    """padding="same". An even kernel needs one more zero behind than before, so we pad by the larger and drop the first row."""
+    """padding="same". An even kernel needs one zero more behind than before: pad by the larger, drop the first row."""
     if _pair(stride, "conv2d", "stride") != (1, 1):
         raise ValueError(f'conv2d: padding="same" wants stride 1, got {stride}')
-    total = [d * (k - 1) for d, k in zip(_pair(dilation, "conv2d", "dilation"), weight.shape[2:])]
+    total = [d * (k - 1) for d, k in zip(_pair(dilation, "conv2d", "dilation"), weight.shape[2:], strict=True)]
     behind = tuple(t - t // 2 for t in total)
     output = conv2d(input, weight, bias, 1, behind, dilation, groups)
-    for dim, t in zip((-2, -1), total):
+    for dim, t in zip((-2, -1), total, strict=True):
         if t % 2:
             output = output.narrow(dim, 1, output.shape[dim] - 1)
     return output
@@ -98,7 +100,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return ops.linear(input, weight, bias)
     features = weight.shape[1]
     if input.ndim == 0 or input.shape[-1] != features:
-        raise ValueError(f"linear: the last dimension of input must be {features} (weight is {weight.shape}), got shape {input.shape}")
+        raise ValueError(
+            f"linear: the last dimension of input must be {features}, as weight is {weight.shape}; got {input.shape}"
+        )
     rows = 1
     for length in input.shape[:-1]:
         rows *= length
@@ -110,7 +114,15 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def max_pool2d(input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False, return_indices: bool = False):
+def max_pool2d(
+    input: Tensor,
+    kernel_size,
+    stride=None,
+    padding=0,
+    dilation=1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+):
     """The largest value of each window; of equal ones, the first. stride None means kernel_size.
 
     input: (N, C, H, W) or (C, H, W). With return_indices=True also the int64 positions h * W + w of the values.
@@ -124,7 +136,13 @@ def max_pool2d(input: Tensor, kernel_size, stride=None, padding=0, dilation=1, c
 
 
 def avg_pool2d(
-    input: Tensor, kernel_size, stride=None, padding=0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override=None
+    input: Tensor,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override=None,
 ) -> Tensor:
     """The average of each window. stride None means kernel_size; count_include_pad: padded zeros count as pixels."""
     _tensor(input, "avg_pool2d", "input", 3, 4)
@@ -146,19 +164,23 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def softmax(input: Tensor, dim: int | None = None, dtype=None) -> Tensor:
     """exp(x) / sum(exp(x)) along dim. dtype: convert the input first."""
-    return ops.softmax(_prepare_softmax(input, dim, dtype, "softmax"), dim)
+    return ops.softmax(_converted(input, dtype, "softmax"), _required(dim, "softmax"))
 
 
 def log_softmax(input: Tensor, dim: int | None = None, dtype=None) -> Tensor:
     """log(softmax(x)) along dim, without overflow. dtype: convert the input first."""
-    return ops.log_softmax(_prepare_softmax(input, dim, dtype, "log_softmax"), dim)
+    return ops.log_softmax(_converted(input, dtype, "log_softmax"), _required(dim, "log_softmax"))
 
 
-def _prepare_softmax(input: Tensor, dim, dtype, function: str) -> Tensor:
+def _converted(input: Tensor, dtype, function: str) -> Tensor:
     _tensor(input, function, "input")
-    if dim is None:
-        raise TypeError(f"{function}: dim must be given: the dimension over which the probabilities sum to 1 (torch only warns)")
     return input if dtype is None else input.to(dtype)
+
+
+def _required(dim: int | None, function: str) -> int:
+    if dim is None:
+        raise TypeError(f"{function}: dim must be given: the dimension over which the probabilities sum to 1")
+    return dim
 
 
 def nll_loss(
@@ -210,23 +232,29 @@ def _prepare_loss(function, input, target, weight, size_average, reduce, reducti
     if weight is not None:
         _tensor(weight, function, "weight", 1)
     if size_average is not None or reduce is not None:
-        raise NotImplementedError(f'{function}: size_average and reduce are torch\'s old arguments; use reduction="mean", "sum" or "none"')
+        raise NotImplementedError(
+            f'{function}: size_average and reduce are torch\'s old arguments; use reduction="mean", "sum" or "none"'
+        )
     if reduction not in _REDUCTIONS:
         raise ValueError(f'{function}: reduction must be "none", "mean" or "sum", got {reduction!r}')
     if target.is_floating_point():
         if function == "cross_entropy" and target.shape == input.shape:
             raise NotImplementedError(
-                "cross_entropy: targets given as probabilities are not supported; give class numbers (int64), or compute "
+                "cross_entropy: probabilities as targets are not supported; give class numbers (int64), or compute "
                 "-(target * F.log_softmax(input, 1)).sum(1)"
             )
-        raise TypeError(f"{function}: target must hold class numbers of dtype int64, got {target.dtype.name}; convert it: target.long()")
+        raise TypeError(
+            f"{function}: target must hold class numbers (int64), got {target.dtype.name}; convert it: target.long()"
+        )
     if target.dtype != backend.int64:
         raise TypeError(f"{function}: target must have dtype int64, got {target.dtype.name}; convert it: target.long()")
     if input.ndim == 0:
         raise ValueError(f"{function}: input must have a dimension of classes, got a single number")
     wanted = () if input.ndim == 1 else (input.shape[0], *input.shape[2:])
     if target.shape != wanted:
-        raise ValueError(f"{function}: target must have shape {wanted} for input of shape {input.shape}, got shape {target.shape}")
+        raise ValueError(
+            f"{function}: target must have shape {wanted} for input of shape {input.shape}, got shape {target.shape}"
+        )
     return input, target
 
 

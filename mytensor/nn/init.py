@@ -1,7 +1,7 @@
 """Where a network starts: values drawn so that signals neither fade nor grow from layer to layer.
 
-With fan_in inputs summed into each output, weights of variance gain^2 / fan_in keep the variance of the signal (Kaiming);
-gain^2 * 2 / (fan_in + fan_out) is the compromise between the forward and the backward direction (Xavier).
+With fan_in inputs summed into each output, weights of variance gain^2 / fan_in keep the variance of the signal
+(Kaiming); gain^2 * 2 / (fan_in + fan_out) is the compromise between the forward and the backward direction (Xavier).
 All functions fill the tensor in place, outside the graph, and return it.
 """
 
@@ -44,7 +44,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """By how much to widen the weights in front of a nonlinearity, which shrinks the signal. param: leaky_relu's slope."""
+    """By how much to widen the weights before a nonlinearity, which shrinks the signal. param: leaky_relu's slope."""
     if nonlinearity in ("linear", "conv1d", "conv2d", "conv3d", "sigmoid"):
         return 1.0
     if nonlinearity == "tanh":
@@ -54,13 +54,17 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
         return math.sqrt(2.0 / (1 + slope**2))
-    raise ValueError(f'calculate_gain: unknown nonlinearity {nonlinearity!r}; known are "linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu"')
+    raise ValueError(
+        f"calculate_gain: unknown nonlinearity {nonlinearity!r}; known: linear, conv2d, sigmoid, tanh, relu, leaky_relu"
+    )
 
 
 def calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     """(inputs that reach one output, outputs that one input reaches) of a weight (out, in) or (out, in, kh, kw)."""
     if tensor.ndim < 2:
-        raise ValueError(f"fan in and fan out are defined for weights with 2 or more dimensions, got shape {tensor.shape}")
+        raise ValueError(
+            f"fan in and fan out are defined for weights with 2 or more dimensions, got shape {tensor.shape}"
+        )
     receptive_field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * receptive_field, tensor.shape[0] * receptive_field
 

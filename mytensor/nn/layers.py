@@ -33,7 +33,8 @@ def _initialise_like_torch(weight: Tensor, bias: Tensor | None) -> None:
 
 
 class Conv2d(Module):
-    """Convolution of (N, in_channels, H, W) with trainable kernels; see F.conv2d for the arguments and the output's size.
+    """Convolution of (N, in_channels, H, W) with trainable kernels; see F.conv2d for the arguments and the output's
+    size.
 
     weight: (out_channels, in_channels / groups, kh, kw); bias: (out_channels) or None.
     """
@@ -54,7 +55,9 @@ class Conv2d(Module):
         if padding_mode != "zeros":
             raise NotImplementedError(f'Conv2d: padding_mode={padding_mode!r} is not supported; only "zeros"')
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: in_channels {in_channels} and out_channels {out_channels} must be divisible by groups {groups}")
+            raise ValueError(
+                f"Conv2d: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}"
+            )
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = F._pair(kernel_size, "Conv2d", "kernel_size")
         _check_positive("Conv2d", kernel_height=self.kernel_size[0], kernel_width=self.kernel_size[1])
@@ -118,7 +121,9 @@ class Linear(Module):
 class MaxPool2d(Module):
     """The largest value of each window; see F.max_pool2d."""
 
-    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, return_indices: bool = False, ceil_mode: bool = False):
+    def __init__(
+        self, kernel_size, stride=None, padding=0, dilation=1, return_indices: bool = False, ceil_mode: bool = False
+    ):
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
         self.padding, self.dilation = padding, dilation
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
@@ -139,14 +144,26 @@ class AvgPool2d(Module):
     """The average of each window; see F.avg_pool2d."""
 
     def __init__(
-        self, kernel_size, stride=None, padding=0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override=None
+        self,
+        kernel_size,
+        stride=None,
+        padding=0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override=None,
     ):
         self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
         self.ceil_mode, self.count_include_pad, self.divisor_override = ceil_mode, count_include_pad, divisor_override
 
     def forward(self, input: Tensor) -> Tensor:
         return F.avg_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad, self.divisor_override
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
         )
 
     def extra_repr(self) -> str:
@@ -192,7 +209,11 @@ class CrossEntropyLoss(_ClassLoss):
     """log_softmax and negative log-likelihood in one, from logits; see F.cross_entropy."""
 
     def __init__(
-        self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ):
         super().__init__(weight, ignore_index, reduction)
         self.label_smoothing = label_smoothing

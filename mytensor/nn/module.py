@@ -22,8 +22,8 @@ class Module:
             def forward(self, x):
                 return self.output(F.relu(self.hidden(x)))
 
-    Attributes that are Parameters, Modules, or leaf Tensors with requires_grad=True are registered under their name, so that
-    parameters(), state_dict() and the optimisers find them. Calling super().__init__() is allowed but not needed.
+    Attributes that are Parameters, Modules, or leaf Tensors with requires_grad=True are registered under their name, so
+    that parameters(), state_dict() and the optimisers find them. Calling super().__init__() is allowed but not needed.
     """
 
     training: bool
@@ -78,7 +78,9 @@ class Module:
     # -----------------------------------------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        is_parameter = isinstance(value, Parameter) or (isinstance(value, Tensor) and value.requires_grad and value.is_leaf)
+        is_parameter = isinstance(value, Parameter) or (
+            isinstance(value, Tensor) and value.requires_grad and value.is_leaf
+        )
         if is_parameter or isinstance(value, Module):
             for registry in (self.__dict__, self._parameters, self._modules):
                 registry.pop(name, None)
@@ -88,7 +90,9 @@ class Module:
             self.__dict__[name] = None
         elif name in self._parameters or name in self._modules:
             kind = "parameter" if name in self._parameters else "module"
-            raise TypeError(f"{type(self).__name__}.{name} is a registered {kind} and cannot become a {type(value).__name__}; `del` it first")
+            raise TypeError(
+                f"{type(self).__name__}.{name} is a {kind} and cannot become a {type(value).__name__}; `del` it first"
+            )
         else:
             object.__setattr__(self, name, value)
 
@@ -187,7 +191,7 @@ class Module:
                 parameter.grad.zero_()
 
     def to(self, target) -> Module:
-        """Converts all parameters to a floating dtype, or moves them to a device ("cpu"), in place; returns the module."""
+        """Converts all parameters to a floating dtype, or moves them to a device ("cpu"); returns the module."""
         if target not in ("cpu", "cuda") and not as_dtype(target).is_floating:
             raise TypeError(f"Module.to: parameters must be float32 or float64, got {as_dtype(target).name}")
         for parameter in self.parameters():
@@ -209,7 +213,7 @@ class Module:
     # -----------------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Tensor]:
-        """{dotted name: values} of all parameters. The tensors share the parameters' memory: clone what must not change."""
+        """{dotted name: values} of all parameters. They share the parameters' memory: clone what must not change."""
         return {name: parameter.detach() for name, parameter in self._all_parameters()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
@@ -236,7 +240,9 @@ class Module:
             if loaded[name].shape != parameter.shape:
                 problems.append(f"shape: {name} is {loaded[name].shape} in the state, {parameter.shape} in the module")
         if problems:
-            raise RuntimeError(f"load_state_dict: the state does not fit {type(self).__name__}:\n  " + "\n  ".join(problems))
+            raise RuntimeError(
+                f"load_state_dict: the state does not fit {type(self).__name__}:\n  " + "\n  ".join(problems)
+            )
         with no_grad():
             for name, values in loaded.items():
                 own[name].copy_(values)

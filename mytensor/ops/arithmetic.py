@@ -1,7 +1,7 @@
 """Arithmetic element by element, with broadcasting: +, -, *, /, powers, comparisons, exp, log ...
 
-Broadcasting repeats the smaller operand, so its gradient is the sum over the repetitions: `_unbroadcast` at the end of each
-backward of two operands.
+Broadcasting repeats the smaller operand, so its gradient is the sum over the repetitions: `_unbroadcast` at the end of
+each backward of two operands.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def _operands(a, b, op: str) -> tuple:
     else:
         tensor, number = a, b
     if isinstance(number, float) and not isinstance(tensor, (int, float)) and not tensor.dtype.is_floating:
-        raise TypeError(f"{op}: got a tensor of dtype {tensor.dtype.name} and the number {number}; convert the tensor first: x.float()")
+        raise TypeError(
+            f"{op}: got a tensor of dtype {tensor.dtype.name} and the number {number}; convert first: x.float()"
+        )
     return a, b
 
 
@@ -68,7 +70,10 @@ class Add(Function):
     def backward(ctx, upstream):  # d(a + b) = da + db
         need_a, need_b = ctx.needs_input_grad
         shape_a, shape_b = ctx.shapes
-        return (_unbroadcast(upstream, shape_a) if need_a else None, _unbroadcast(upstream, shape_b) if need_b else None)
+        return (
+            _unbroadcast(upstream, shape_a) if need_a else None,
+            _unbroadcast(upstream, shape_b) if need_b else None,
+        )
 
 
 class Sub(Function):

@@ -11,8 +11,8 @@ from mytensor.tensor import Tensor
 class Conv2d(Function):
     """y[n,o,i,j] = bias[o] + sum over c,p,q of weight[o,c,p,q] * x[n,c, i*stride + p*dilation - padding, j* ...].
 
-    Each derivative is a convolution again: for the input with the kernel flipped, for the weight with the upstream gradient
-    as the kernel; the bias collects the upstream gradient of its channel.
+    Each derivative is a convolution again: for the input with the kernel flipped, for the weight with the upstream
+    gradient as the kernel; the bias collects the upstream gradient of its channel.
     """
 
     @staticmethod
@@ -58,7 +58,9 @@ class Col2im(Function):
         return backend.im2col(upstream, *ctx.geometry)
 
 
-def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=None, dilation=1, groups=1) -> Tensor:
+def conv2d(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=None, dilation=1, groups=1
+) -> Tensor:
     """(N, C_in, H, W) with (C_out, C_in / groups, kh, kw) -> (N, C_out, H', W').
 
     padding None means kernel // 2 on every side, the report's convolution, which keeps the size for odd kernels.

@@ -1,8 +1,8 @@
-"""Operations that write into their first tensor. They bump the version of its memory, which is how backward notices that an
-array it had saved is no longer what it was.
+"""Operations that write into their first tensor. They bump the version of its memory, which is how backward notices
+that an array it had saved is no longer what it was.
 
-While the graph is recorded, a leaf that requires a gradient cannot be changed (its gradient would belong to neither value).
-A computed tensor can: it then stands for the new value, and the graph for the way to it.
+While the graph is recorded, a leaf that requires a gradient cannot be changed (its gradient would belong to neither
+value). A computed tensor can: it then stands for the new value, and the graph for the way to it.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def _is_recorded(tensor: Tensor, *others) -> bool:
 
 
 def _become(tensor: Tensor, result: Tensor) -> Tensor:
-    """Makes `tensor` stand for a recorded result: its elements are overwritten, its place in the graph is the result's."""
+    """Makes `tensor` stand for a recorded result: takes over its elements and its place in the graph."""
     if tensor._shares_memory:
         raise RuntimeError(
-            "this tensor shares its memory with the result (or the source) of a reshape, view, flatten, squeeze or index, and "
-            "the graph would not see that the other one changes too; use the out-of-place operation (x = x + 1), or .clone() first"
+            "this tensor shares its memory with the result (or the source) of a reshape, view, flatten, squeeze or "
+            "index, and the graph would not see the other one change; use x = x + 1, not x += 1, or .clone() first"
         )
     _check_shape(tensor, result.shape)
     backend.copy_(tensor.array, result.array)
@@ -71,7 +71,9 @@ def _original(tensor: Tensor, other) -> Tensor:
 
 def _check_shape(tensor: Tensor, shape: tuple) -> None:
     if tuple(shape) != tensor.shape:
-        raise ValueError(f"the result has shape {tuple(shape)}, which cannot be stored in place in a tensor of shape {tensor.shape}")
+        raise ValueError(
+            f"the result has shape {tuple(shape)}, which cannot be stored in place in a tensor of shape {tensor.shape}"
+        )
 
 
 def add_(tensor: Tensor, other, alpha: float = 1.0) -> Tensor:
@@ -82,7 +84,7 @@ def add_(tensor: Tensor, other, alpha: float = 1.0) -> Tensor:
     if isinstance(other, (int, float)):
         backend.add_(tensor.array, other * alpha)
     else:
-        backend.add_(tensor.array, _fitting(tensor, other), alpha)
+        backend.add_(tensor.array, _array(other), alpha)
     return tensor
 
 
@@ -91,7 +93,7 @@ def mul_(tensor: Tensor, other) -> Tensor:
     if _is_recorded(tensor, other):
         return _become(tensor, mul(_original(tensor, other), other))
     tensor, other = _operands(tensor, other, "mul_")
-    backend.mul_(tensor.array, other if isinstance(other, (int, float)) else _fitting(tensor, other))
+    backend.mul_(tensor.array, _array(other))
     return tensor
 
 
@@ -120,14 +122,8 @@ def copy_(tensor: Tensor, source: Tensor) -> Tensor:
     if _is_recorded(tensor, source):
         return _become(tensor, Overwrite.apply(tensor, broadcast_to(source.to(tensor.dtype), tensor.shape)))
     array = source.array if source.dtype == tensor.dtype else source.array.astype(tensor.dtype)
-    backend.copy_(tensor.array, _fitting(tensor, array))
+    backend.copy_(tensor.array, array)
     return tensor
-
-
-def _fitting(tensor: Tensor, other):
-    """The other operand as an NDArray of the tensor's shape."""
-    array = _array(other)
-    return array if array.shape == tensor.array.shape else backend.broadcast_to(array, tensor.shape)
 
 
 def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:

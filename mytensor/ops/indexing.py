@@ -10,7 +10,7 @@ from mytensor.ops.shape import narrow, permute, reshape
 from mytensor.tensor import NDArray, Tensor, _normalize_dim
 
 _SUPPORTED = (
-    "supported are ints, slices with step 1, ..., None, and one int64 tensor, array or list of row numbers in the first place. "
+    "supported are ints, slices with step 1, ..., None, and row numbers (int64 tensor, array or list) in first place. "
     "For masks use mt.where; for other selections .index_select(dim, index) or .permute"
 )
 
@@ -73,7 +73,9 @@ def getitem(x: Tensor, key) -> Tensor:
                 raise IndexError(f"index {start} is out of range for dimension {dim} of length {length}")
             start %= length
         else:
-            raise NotImplementedError(f"an index of type {type(part).__name__} in place {dim} is not supported; {_SUPPORTED}")
+            raise NotImplementedError(
+                f"an index of type {type(part).__name__} in place {dim} is not supported; {_SUPPORTED}"
+            )
         if chosen_length != length:
             x = narrow(x, dim, start if chosen_length else 0, chosen_length)
         dim += 1
@@ -94,7 +96,9 @@ def _fill_ellipsis(x: Tensor, keys: list) -> list:
 
 
 def _is_int(part) -> bool:
-    return (isinstance(part, (int, np.integer)) and not isinstance(part, bool)) or (isinstance(part, Tensor) and part.ndim == 0)
+    return (isinstance(part, (int, np.integer)) and not isinstance(part, bool)) or (
+        isinstance(part, Tensor) and part.ndim == 0
+    )
 
 
 def _is_index_array(part) -> bool:

@@ -27,14 +27,17 @@ class NLLLoss(Function):
 
 
 class CrossEntropy(Function):
-    """loss_n = log sum_c exp(x[n, c]) - x[n, t_n] (times weight[t_n]; label smoothing mixes in the mean over all classes).
+    """loss_n = log sum_c exp(x[n, c]) - x[n, t_n] (times weight[t_n]; label smoothing mixes in the mean over all
+    classes).
 
     Its derivative by the logits is the softmax minus the one-hot target.
     """
 
     @staticmethod
     def forward(ctx, logits, target, weight, reduction, ignore_index, label_smoothing):
-        loss, log_sum_exp, total_weight = backend.cross_entropy(logits, target, weight, reduction, ignore_index, label_smoothing)
+        loss, log_sum_exp, total_weight = backend.cross_entropy(
+            logits, target, weight, reduction, ignore_index, label_smoothing
+        )
         ctx.options = reduction, ignore_index, label_smoothing
         ctx.save_for_backward(logits, target, log_sum_exp, total_weight, weight)
         ctx.mark_non_differentiable(log_sum_exp, total_weight)
@@ -54,7 +57,12 @@ def nll_loss(
 
 
 def cross_entropy(
-    logits: Tensor, target: Tensor, weight: Tensor | None = None, reduction="mean", ignore_index=-100, label_smoothing=0.0
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction="mean",
+    ignore_index=-100,
+    label_smoothing=0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(loss, log-sum-exp, sum of the weights) for logits (N, C, ...) and classes (N, ...)."""
     return CrossEntropy.apply(logits, target, weight, reduction, ignore_index, label_smoothing)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 import mytensor_backend as backend
+import numpy as np
 
 from mytensor.autograd import Function
 from mytensor.ops.shape import broadcast_to, reshape, squeeze, unsqueeze
@@ -29,11 +28,15 @@ class MatMul(Function):
         gradient_a = gradient_b = None
         if need_a:  # the gradient of a factor given transposed is the transpose of the formula
             gradient_a = (
-                backend.matmul(b, upstream, transpose_b, True) if transpose_a else backend.matmul(upstream, b, False, not transpose_b)
+                backend.matmul(b, upstream, transpose_b, True)
+                if transpose_a
+                else backend.matmul(upstream, b, False, not transpose_b)
             )
         if need_b:
             gradient_b = (
-                backend.matmul(upstream, a, True, transpose_a) if transpose_b else backend.matmul(a, upstream, not transpose_a, False)
+                backend.matmul(upstream, a, True, transpose_a)
+                if transpose_b
+                else backend.matmul(a, upstream, not transpose_a, False)
             )
         return gradient_a, gradient_b
 
@@ -67,14 +70,19 @@ def matmul(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = 
     """The matrix product by torch's rules.
 
     1-D times 1-D is the inner product; a 1-D factor beside a matrix is a row (left) or a column (right); more than two
-    dimensions are batches of matrices, and the batch dimensions broadcast. The transpose flags swap the last two dimensions
-    of a factor, which must then have two or more.
+    dimensions are batches of matrices, and the batch dimensions broadcast. The transpose flags swap the last two
+    dimensions of a factor, which must then have two or more.
     """
     for name, factor, transposed in (("first", a, transpose_a), ("second", b, transpose_b)):
         if not hasattr(factor, "ndim") or isinstance(factor, np.ndarray):
-            raise TypeError(f"matmul: wanted a Tensor as the {name} factor, got {type(factor).__name__}; mt.tensor(...) makes one")
+            raise TypeError(
+                f"matmul: wanted a Tensor as the {name} factor, got {type(factor).__name__}; mt.tensor(...) makes one"
+            )
         if factor.ndim < (2 if transposed else 1):
-            raise ValueError(f"matmul: the {name} factor has shape {tuple(factor.shape)}; wanted at least {2 if transposed else 1} dimension(s)")
+            raise ValueError(
+                f"matmul: the {name} factor must have {2 if transposed else 1} dimension(s) or more, "
+                f"got shape {tuple(factor.shape)}"
+            )
     if a.ndim == b.ndim and a.ndim in (2, 3) and (a.ndim == 2 or a.shape[0] == b.shape[0]):
         return MatMul.apply(a, b, transpose_a, transpose_b)
     if a.ndim == 1:

@@ -37,7 +37,9 @@ class AvgPool2d(Function):
         return backend.avg_pool2d_backward(upstream, ctx.shape, *ctx.geometry)
 
 
-def max_pool2d(input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False) -> tuple[Tensor, Tensor]:
+def max_pool2d(
+    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
+) -> tuple[Tensor, Tensor]:
     """(N, C, H, W) -> the largest values (N, C, H', W') and their int64 positions h * W + w in the input."""
     return MaxPool2d.apply(input, kernel_size, stride, padding, dilation, ceil_mode)
 

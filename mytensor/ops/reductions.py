@@ -128,7 +128,9 @@ def sum(x: Tensor, dims=None, keepdim: bool = False) -> Tensor:
 def mean(x: Tensor, dims=None, keepdim: bool = False) -> Tensor:
     """The mean over dims (all when left out)."""
     if not x.dtype.is_floating:
-        raise TypeError(f"mean: wanted float32 or float64, got {x.dtype.name}; convert the tensor first: x.float().mean()")
+        raise TypeError(
+            f"mean: wanted float32 or float64, got {x.dtype.name}; convert the tensor first: x.float().mean()"
+        )
     return Mean.apply(x, normalize_dims(dims, x.ndim), keepdim)
 
 

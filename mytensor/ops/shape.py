@@ -169,8 +169,10 @@ def stack(arrays: Sequence[Tensor], dim: int = 0) -> Tensor:
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Elements start ... start + length - 1 of dimension `dim`."""
     dim = _normalize_dim(dim, x.ndim)
-    if not (0 <= length and 0 <= start and start + length <= x.shape[dim]):
-        raise IndexError(f"narrow: {start} ... {start + length} is out of range for dimension {dim} of length {x.shape[dim]}")
+    if not (length >= 0 and start >= 0 and start + length <= x.shape[dim]):
+        raise IndexError(
+            f"narrow: {start} ... {start + length} is out of range for dimension {dim} of length {x.shape[dim]}"
+        )
     return Narrow.apply(x, dim, start, length)
 
 

@@ -177,7 +177,7 @@ class Trainer:
         return row
 
     def _stop_if(self, stop: threading.Event) -> None:
-        if not stop.is_set():
+        if not stop.is_set() or self.epoch == self.recipe.epochs:  # nothing is left to stop
             return
         where = f"stopped in epoch {self.epoch + 1}, after {self.step} of its {len(self.batches)} steps"
         if self.checkpoint is None:

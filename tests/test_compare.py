@@ -25,7 +25,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def results(small):
-    return compare.run(small, epochs=2, seeds=[0, 3], threads=1, dataloader_epochs=1)
+    return compare.run(small, epochs=2, seeds=[0, 3], threads=1, dataloader_epochs=1, trajectory_steps=20)
 
 
 def test_the_twin_is_the_same_network():
@@ -69,6 +69,7 @@ def test_a_run_records_both_sides(results):
     assert "torch_dataloader" in results["runs"][0] and "torch_dataloader" not in results["runs"][1]
     assert results["runs"][0]["ours"]["first_losses"] != results["runs"][1]["ours"]["first_losses"]
     assert results["data"]["source"] == "synthetic stand-in"
+    assert len(results["audit"]) == 10 and len(results["trajectory"]["ours"]) == 20
 
 
 def test_results_survive_the_file(results, tmp_path):
@@ -137,7 +138,11 @@ def test_the_compare_command(tmp_path, monkeypatch, capsys):
     file = tmp_path / "results.json"
     assert main(["compare", "--synthetic", "--epochs", "1", "--seeds", "2", "--no-memory", "--json", str(file)]) == 0
     text = capsys.readouterr().out
-    assert "ours - PyTorch" in text and "LeNet on synthetic stand-in, 1 epochs, 1 seed(s)" in text
+    assert (
+        "ours - PyTorch" in text
+        and "all 10 parameters got a gradient" in text
+        and "LeNet on synthetic stand-in, 1 epochs, 1 seed(s)" in text
+    )
     saved = compare.load_results(file)
     assert saved["command"].startswith("python -m mytensor compare --synthetic --epochs 1 --seeds 2")
     assert str(tmp_path) not in file.read_text(), "a machine's paths tell a reader nothing"

@@ -38,8 +38,11 @@ def differences(results: dict[str, Any], pick=lambda accuracies: accuracies[-1])
 
 
 def table(results: dict[str, Any]) -> str:
-    """The whole comparison as text: accuracies by seed with their paired differences, times, memory, circumstances."""
-    return "\n\n".join([_circumstances(results), _accuracies(results), _times(results), _memory(results)])
+    """The whole comparison as text: circumstances, accuracies by seed with paired differences, times, memory,
+    rounding."""
+    return "\n\n".join(
+        [_circumstances(results), _accuracies(results), _times(results), _memory(results), _faithfulness(results)]
+    )
 
 
 def _circumstances(results: dict[str, Any]) -> str:
@@ -104,4 +107,13 @@ def _memory(results: dict[str, Any]) -> str:
         return "peak memory: not measured"
     return "peak resident memory of a process that trains one epoch, in MiB\n" + "\n".join(
         f"  {peak['what']:<62}{peak['bytes'] / 2**20:8.0f}" for peak in peaks.values()
+    )
+
+
+def _faithfulness(results: dict[str, Any]) -> str:
+    path, rows = results["trajectory"], results["audit"]
+    return (
+        f"first {len(path['ours'])} steps, distance from float64 PyTorch as a multiple of float32 PyTorch's distance: "
+        f"losses {path['loss_ratio']:.2f}, weights {path['weight_ratio']:.2f}\n"
+        f"audit of the first step: all {len(rows)} parameters got a gradient and moved"
     )

@@ -15,10 +15,11 @@ import torch
 import mytensor as mt
 from mytensor.compare.memory import peak_memory
 from mytensor.compare.results import FORMAT, save_results
+from mytensor.compare.trajectories import trajectory
 from mytensor.compare.twin import PerImage, TorchLeNet, copy_weights, mean_loss_and_accuracy, normalised, torch_recipe
 from mytensor.data import Batches, ImageDataset, cifar10
 from mytensor.doctor import cpu_model, git_commit, versions
-from mytensor.training import Recipe, Trainer, evaluate, set_lr
+from mytensor.training import Recipe, Trainer, audit, evaluate, set_lr
 
 PAUSE = 0.3  # seconds between two blocks: idle OpenMP threads spin for a while, and must not spin into the other's time
 FIRST_LOSSES = 200  # steps of the first epoch whose losses are kept
@@ -32,6 +33,7 @@ def run(
     json: str | os.PathLike | None = None,
     dataloader_epochs: int = 2,
     memory: bool = True,
+    trajectory_steps: int = 200,
     command: str | None = None,
 ) -> dict[str, Any]:
     """Train both sides for each seed and return the results (also written to the file ``json`` after each seed).
@@ -40,8 +42,10 @@ def run(
     threads: of each side; None: as many as our backend uses now.
     dataloader_epochs: so many epochs of the first seed are also timed with torch's DataLoader, which converts and
     normalises image by image in the training process, as the usual torchvision script does.
-    memory: also measure the peak memory of each side, in processes of their own, over one epoch (needs a data folder or
-    None, not data sets in memory). command: what to record as the command that made these results.
+    The first seed's audit (every parameter gets a gradient and moves) and trajectory (``trajectory_steps`` steps beside
+    float64 torch) are part of the results. memory: also measure the peak memory of each side, in processes of their
+    own, over one epoch (needs a data folder or None, not data sets in memory). command: what to record as the command
+    that made these results.
 
     Both sides start from the same weights (drawn by ours under the seed), see the same batches in the same order, take
     pixels that are in memory already (ours uint8, normalised batch by batch; torch float32, normalised beforehand),
@@ -69,12 +73,16 @@ def run(
             "test_checksum": test_set.checksum,
         },
         "recipe": dataclasses.asdict(recipe) | {"seed": None},
+        "audit": None,
+        "trajectory": None,
         "runs": [],
         "memory": None,
     }
     try:
         backend.set_num_threads(threads)
         torch.set_num_threads(threads)
+        results["audit"] = _audit(train_set, seeds[0])
+        results["trajectory"] = trajectory(train_set, trajectory_steps, seeds[0]).record()
         for seed in seeds:
             loader_epochs = dataloader_epochs if seed == seeds[0] else 0
             results["runs"].append(
@@ -90,6 +98,14 @@ def run(
         if json is not None:
             save_results(results, json)
     return results
+
+
+def _audit(train_set: ImageDataset, seed: int) -> list[dict[str, Any]]:
+    """What ``mytensor.training.audit`` says of the first step, on a model of its own."""
+    mt.manual_seed(seed)
+    trainer = Trainer(mt.models.LeNet(), train_set, train_set, Recipe(seed=seed))
+    images, labels = next(trainer.batches.epoch(0))
+    return audit(trainer.model, lambda: trainer.train_step(images, labels))
 
 
 def _run_seed(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,11 @@ class Trajectory:
     def weight_ratio(self) -> float:
         """The same ratio for the weights after the last step (Euclidean distance over all parameters)."""
         return self.weights_ours / self.weights_torch32
+
+    def record(self) -> dict[str, Any]:
+        """The same for a JSON file, with the two ratios."""
+        losses = {name: getattr(self, name).tolist() for name in ("ours", "torch32", "torch64")}
+        return losses | {"loss_ratio": self.loss_ratio, "weight_ratio": self.weight_ratio}
 
 
 def trajectory(train_set: ImageDataset, steps: int = 200, seed: int = 0) -> Trajectory:

@@ -311,7 +311,7 @@ def test_augmented_images_are_flipped_and_moved():
     crops = random.integers(0, 9, (40, 2), dtype=np.int64)
     plain = expected(dataset, batches.order(0))
     assert 0 < flips.sum() < 40
-    padded = np.pad(plain, ((0, 0), (0, 0), (4, 4), (4, 4)))
+    padded = np.pad(plain, ((0, 0), (0, 0), (4, 4), (4, 4)), constant_values=-1)  # black is (0 - 0.5) / 0.5
     wanted = [
         picture[:, row : row + 32, column : column + 32][:, :, :: -1 if flip else 1]
         for picture, flip, (row, column) in zip(padded, flips, crops, strict=True)

@@ -19,9 +19,8 @@ from mytensor.tensor import Tensor
 CIFAR10_MEAN = (0.5, 0.5, 0.5)
 CIFAR10_STD = (0.5, 0.5, 0.5)
 
-CROP_PADDING = (
-    4  # pixels of zeros (mean grey) around an image before it is cropped back to its size (He et al. 2016, 4.2)
-)
+# Black pixels around an image before it is cropped back to its size (He et al., "Deep Residual Learning", 2016, 4.2).
+CROP_PADDING = 4
 
 
 class Batches:

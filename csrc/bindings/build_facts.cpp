@@ -1,4 +1,4 @@
-#include "bindings/build_facts.h"
+#include "build_facts.h"
 
 #include "mytensor_build_facts.h"  // written by setup.py into the build folder
 

@@ -1,10 +1,8 @@
-#include "bindings/cpu_check.h"
-
-#include <pybind11/pybind11.h>
+#include "cpu_check.h"
 
 #include <sstream>
 
-#include "bindings/build_facts.h"
+#include "build_facts.h"
 
 namespace mt {
 
@@ -41,22 +39,16 @@ bool cpu_supports(const std::string& feature) {
 
 }  // namespace
 
-std::string missing_cpu_features() {
+std::string cpu_problem() {
     std::istringstream needed(build_facts().cpu_features);
     std::string missing;
-    for (std::string feature; needed >> feature;)
+    for (std::string feature; needed >> feature;) {
         if (!cpu_supports(feature)) missing += (missing.empty() ? "" : " ") + feature;
-    return missing;
-}
-
-void require_cpu_features() {
-    const std::string missing = missing_cpu_features();
-    if (missing.empty()) return;
-    const std::string message = "mytensor_backend was built for another CPU (" + std::string(build_facts().arch) +
-                                "): this one lacks " + missing +
-                                ". Rebuild it here with `make setup` or `pip install -e .`, or build it for older CPUs "
-                                "with MYTENSOR_ARCH=x86-64-v3 in the environment.";
-    throw pybind11::import_error(message.c_str());
+    }
+    if (missing.empty()) return "";
+    return "mytensor_backend was built for another CPU (" + std::string(build_facts().arch) + "): this one lacks " + missing +
+           ". Rebuild it here with `make setup` or `pip install -e .`; MYTENSOR_ARCH=x86-64-v3 in the environment builds it for "
+           "most CPUs since 2013.";
 }
 
 }  // namespace mt

@@ -6,10 +6,7 @@
 
 namespace mt {
 
-// The instruction sets that csrc/cpu was compiled for and this CPU lacks, separated by spaces; empty if it has them all.
-std::string missing_cpu_features();
-
-// Throws pybind11::import_error, which says what is missing and how to rebuild.
-void require_cpu_features();
+// Why this CPU cannot run what csrc/cpu was compiled to, and how to rebuild; empty if it can.
+std::string cpu_problem();
 
 }  // namespace mt

@@ -1,5 +1,6 @@
 // The Python module mytensor_backend.
 #include "bindings.h"
+#include "cpu_check.h"
 
 namespace mt {
 namespace {
@@ -48,12 +49,16 @@ py::object call_without_ndarrays(const char* op, const py::args& args, const py:
 }  // namespace mt
 
 PYBIND11_MODULE(mytensor_backend, m) {
+    const std::string cpu_problem = mt::cpu_problem();
+    if (!cpu_problem.empty()) throw pybind11::import_error(cpu_problem.c_str());
+
     m.doc() = "The compiled backend of mytensor: arrays and the kernels that work on them.";
     pybind11::register_exception_translator(&mt::translate_exceptions);
     m.def("set_tensor_handler", [](pybind11::object handler) { mt::tensor_handler() = std::move(handler); }, pybind11::arg("handler"),
           "mytensor registers here what an op does with Tensors.");
     mt::bind_ndarray(m);
     mt::bind_runtime(m);
+    mt::bind_build(m);
     mt::bind_conv(m);
     mt::bind_matmul(m);
     mt::bind_pooling(m);

@@ -1,0 +1,76 @@
+// What the doctor asks: how the extension was built, and which GPUs there are.
+#include "bindings.h"
+#include "build_facts.h"
+#ifdef MYTENSOR_WITH_CUDA
+#include "../cuda/devices.h"
+#endif
+
+namespace mt {
+namespace {
+
+py::dict build_info() {
+    const BuildFacts& facts = build_facts();
+    py::dict out;
+    out["source_hash"] = facts.source_hash;
+    out["compiler"] = facts.compiler;
+    out["flags"] = facts.flags;
+    out["kernel_flags"] = facts.kernel_flags;
+    out["arch"] = facts.arch;
+    out["cpu_features"] = py::str(facts.cpu_features).attr("split")();
+    out["openmp"] = facts.openmp;
+    out["cuda"] = facts.cuda == nullptr ? py::object(py::none()) : py::str(facts.cuda);
+    return out;
+}
+
+#ifdef MYTENSOR_WITH_CUDA
+
+std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+
+py::dict cuda_info() {
+    cuda::Description found;
+    {
+        py::gil_scoped_release release;  // the driver's first call may take seconds
+        found = cuda::describe();
+    }
+    py::list gpus;
+    for (const cuda::Gpu& gpu : found.gpus) {
+        py::dict row;
+        row["name"] = gpu.name;
+        row["compute_capability"] = py::make_tuple(gpu.capability_major, gpu.capability_minor);
+        row["total_memory"] = gpu.total_memory;
+        gpus.append(row);
+    }
+    py::dict out;
+    out["built"] = true;
+    out["runtime_version"] = version_text(found.runtime_version);
+    out["driver_version"] = found.driver_version == 0 ? py::object(py::none()) : py::str(version_text(found.driver_version));
+    out["gpus"] = gpus;
+    out["problem"] = found.problem.empty() ? py::object(py::none()) : py::str(found.problem);
+    return out;
+}
+
+#else
+
+py::dict cuda_info() {
+    py::dict out;
+    out["built"] = false;
+    out["runtime_version"] = py::none();
+    out["driver_version"] = py::none();
+    out["gpus"] = py::list();
+    out["problem"] = "built without CUDA";
+    return out;
+}
+
+#endif
+
+}  // namespace
+
+void bind_build(py::module_& m) {
+    m.def("build_info", &build_info,
+          "How this extension was built: source_hash, compiler, flags, kernel_flags, arch, cpu_features (list), openmp (bool), cuda (str or None).");
+    m.def("cuda_info", &cuda_info,
+          "Which GPUs there are: built (bool), runtime_version, driver_version (None: no driver), gpus (list of name, compute_capability, "
+          "total_memory in bytes), problem (why there is no GPU, or None).");
+}
+
+}  // namespace mt

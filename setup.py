@@ -1,0 +1,425 @@
+"""Builds mytensor_backend, the compiled half of mytensor, from csrc/.
+
+    python setup.py build_ext --inplace      puts mytensor_backend*.so beside the package
+    pip install .    pip install -e .        do the same on their way
+
+Everything else about the package is in pyproject.toml. One object file is made per source, in parallel, and kept in
+build/objects; an object is made anew only if its source, a header it includes or its command line has changed.
+
+Environment variables:
+    CXX, CXXFLAGS, LDFLAGS   the C++ compiler and further flags for it
+    MYTENSOR_ARCH            what csrc/cpu is compiled for: native (default), x86-64-v3, x86-64-v4, ..., none
+    MYTENSOR_CUDA            1 or 0: with or without CUDA (default: with, if nvcc is found by CUDA_HOME or PATH)
+    MYTENSOR_CUDA_ARCHS      GPU architectures, such as "80;90" (default: the GPU at hand, else 80)
+    MYTENSOR_JOBS            how many files to compile at a time (default: one per core)
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import pathlib
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+ROOT = pathlib.Path(__file__).resolve().parent
+CSRC = ROOT / "csrc"
+OBJECTS = ROOT / "build" / "objects" / f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
+GENERATED = OBJECTS / "generated"
+
+COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-DNDEBUG"]
+
+# The kernels alone may use every instruction of the CPU they are built for. Never -ffast-math: it assumes that NaN and
+# infinity do not occur, and a student whose training diverges must see them.
+KERNEL_FLAGS = ["-fno-math-errno", "-ffp-contract=fast"]
+
+# bindings/ comes first in the link, so that of an inline function that several objects hold, the linker keeps the copy
+# compiled for any CPU: the check at import runs before anything else does. cpu/ comes last.
+LINK_ORDER = ["bindings", "ndarray", "ops", "cuda", "cpu"]
+
+# Instruction sets that __builtin_cpu_supports knows (the names) and that the compiler uses on its own (the macros).
+CPU_FEATURES = {
+    "sse3": "__SSE3__",
+    "ssse3": "__SSSE3__",
+    "sse4.1": "__SSE4_1__",
+    "sse4.2": "__SSE4_2__",
+    "popcnt": "__POPCNT__",
+    "avx": "__AVX__",
+    "avx2": "__AVX2__",
+    "fma": "__FMA__",
+    "bmi": "__BMI__",
+    "bmi2": "__BMI2__",
+    "avx512f": "__AVX512F__",
+    "avx512cd": "__AVX512CD__",
+    "avx512dq": "__AVX512DQ__",
+    "avx512bw": "__AVX512BW__",
+    "avx512vl": "__AVX512VL__",
+    "avx512vbmi": "__AVX512VBMI__",
+    "avx512ifma": "__AVX512IFMA__",
+    "avx512vnni": "__AVX512VNNI__",
+}
+
+
+class BuildError(SystemExit):
+    """Ends the build with a sentence instead of a traceback."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"\nmytensor_backend was not built: {message}")
+
+
+def say(message: str) -> None:
+    print(f"mytensor_backend: {message}", flush=True)
+
+
+def load_build_check():
+    """mytensor/_build_check.py, without importing the package (which needs the extension)."""
+    spec = importlib.util.spec_from_file_location("_build_check", ROOT / "mytensor" / "_build_check.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def output_of(command: list[str]) -> str:
+    """What `command` prints, or "" if it is not there or fails."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+# ---------------------------------------------------------------------------------------------- the compiler
+
+
+class HostCompiler:
+    """The C++ compiler, and what a few trial compilations tell about it."""
+
+    def __init__(self) -> None:
+        self.command = self._find()
+        self.version = output_of([*self.command, "--version"]).partition("\n")[0].strip()
+        self.extra_flags = shlex.split(os.environ.get("CXXFLAGS", ""))
+        if not self.accepts(["-std=c++17"]):
+            raise BuildError(f"{shlex.join(self.command)} ({self.version}) does not compile a C++17 program.")
+        self.arch = self._choose_arch()
+        self.arch_flags = [f"-march={self.arch}"] if self.arch else []
+        self.cpu_features = self._cpu_features()
+        self.openmp = self.accepts(["-fopenmp"], "#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }")
+
+    @staticmethod
+    def _find() -> list[str]:
+        if os.name == "nt":
+            raise BuildError("Windows itself is not supported; use WSL2.")
+        if named := os.environ.get("CXX"):
+            command = shlex.split(named)
+            if shutil.which(command[0]) is None:
+                raise BuildError(f"CXX names {command[0]}, which is not there.")
+            return command
+        for name in ("g++", "c++", "clang++"):
+            if shutil.which(name):
+                return [name]
+        raise BuildError("there is no C++ compiler; on Debian or Ubuntu: apt-get install g++.")
+
+    def accepts(self, flags: list[str], program: str = "int main() { return 0; }") -> bool:
+        """Whether `program` compiles and links with `flags`."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "probe.cpp")
+            source.write_text(program)
+            command = [*self.command, *flags, str(source), "-o", str(source.with_suffix(".out"))]
+            return subprocess.run(command, capture_output=True).returncode == 0
+
+    def _choose_arch(self) -> str | None:
+        wanted = os.environ.get("MYTENSOR_ARCH", "native")
+        if wanted in ("", "none"):
+            return None
+        if self.accepts([f"-march={wanted}"]):
+            return wanted
+        if wanted != "native":
+            raise BuildError(f"the compiler does not know MYTENSOR_ARCH={wanted}; try native, x86-64-v3 or none.")
+        say("the compiler rejects -march=native; the kernels are built for the baseline CPU")
+        return None
+
+    def _cpu_features(self) -> list[str]:
+        """The instruction sets that code compiled with arch_flags may use."""
+        macros = output_of([*self.command, *self.arch_flags, "-dM", "-E", "-x", "c++", os.devnull])
+        defined = {line.split()[1] for line in macros.splitlines() if line.startswith("#define ")}
+        return [name for name, macro in CPU_FEATURES.items() if macro in defined]
+
+
+class CudaCompiler:
+    """nvcc, which GPUs to compile for, and why CUDA is on or off."""
+
+    def __init__(self, host: HostCompiler) -> None:
+        self.nvcc, self.why = self._find()
+        if self.nvcc is None:
+            return
+        release = [word for word in output_of([self.nvcc, "--version"]).split() if word.startswith("V")]
+        self.version = release[-1].lstrip("V") if release else "of unknown version"
+        self.architectures, self.architectures_why = self._choose_architectures()
+        newest = self.architectures[-1]
+        self.gencode = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in self.architectures]
+        # PTX besides: a later GPU's driver compiles it.
+        self.gencode.append(f"-gencode=arch=compute_{newest},code=compute_{newest}")
+        self.host = ["-ccbin", host.command[0]]
+
+    @staticmethod
+    def _find() -> tuple[str | None, str]:
+        wanted = os.environ.get("MYTENSOR_CUDA", "")
+        if wanted not in ("", "0", "1"):
+            raise BuildError(f"MYTENSOR_CUDA={wanted}; it must be 0 or 1.")
+        if wanted == "0":
+            return None, "MYTENSOR_CUDA=0"
+        homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
+        candidates = [shutil.which("nvcc", path=str(pathlib.Path(home, "bin"))) for home in homes]
+        nvcc = next((path for path in (*candidates, shutil.which("nvcc")) if path), None)
+        if nvcc is not None:
+            return nvcc, f"nvcc is {nvcc}"
+        if wanted == "1":
+            raise BuildError("MYTENSOR_CUDA=1, but there is no nvcc by CUDA_HOME or PATH.")
+        return None, "no nvcc by CUDA_HOME or PATH"
+
+    @staticmethod
+    def _choose_architectures() -> tuple[list[str], str]:
+        if named := os.environ.get("MYTENSOR_CUDA_ARCHS"):
+            found, why = named.replace(",", ";").split(";"), "MYTENSOR_CUDA_ARCHS"
+        else:
+            found = output_of(["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]).split()
+            why = "the GPU at hand"
+        digits = {arch.strip().replace(".", "").removeprefix("sm_") for arch in found} - {""}
+        if any(not arch.rstrip("af").isdigit() for arch in digits):
+            raise BuildError(f"MYTENSOR_CUDA_ARCHS={named}; it must look like 80;90.")
+        if not digits:
+            return ["80"], "no GPU to ask"
+        return sorted(digits, key=lambda arch: int(arch.rstrip("af"))), why
+
+
+# ---------------------------------------------------------------------------------------------- one object
+
+
+class ObjectFile:
+    """One source, the command that compiles it, and whether that has to run.
+
+    identity: what the command stands for, with the paths that may differ from build to build (pip's temporary
+    folders) replaced by versions.
+    """
+
+    def __init__(self, source: pathlib.Path, compile_command: list[str], identity: list[str]) -> None:
+        self.source = source
+        self.path = OBJECTS / source.relative_to(CSRC).with_name(source.name + ".o")
+        self.depfile = self.path.with_suffix(".d")
+        self.keyfile = self.path.with_suffix(".key")
+        self.command = [*compile_command, "-MMD", "-MF", str(self.depfile), "-c", str(source), "-o", str(self.path)]
+        self.identity = identity
+
+    def _dependencies(self) -> list[pathlib.Path]:
+        """The source and the headers it includes, as the compiler listed them."""
+        # target: source header header ...  with lines continued by a backslash, spaces escaped by one
+        listed = self.depfile.read_text().replace("\\\n", " ").partition(": ")[2]
+        return [ROOT / name for name in shlex.split(listed)]
+
+    def _changed_since(self, moment: float) -> bool:
+        """Whether someone saved a dependency while it was being compiled: the object may then be of the old text."""
+        return any(path.stat().st_mtime >= moment for path in self._dependencies() if path.parent != GENERATED)
+
+    def key(self) -> str | None:
+        """A hash of all that the object depends on; None if that is not known or not there."""
+        try:
+            contents = [(str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in self._dependencies()]
+        except OSError:
+            return None
+        return hashlib.sha256(json.dumps([self.identity, contents]).encode()).hexdigest()
+
+    def is_current(self) -> bool:
+        key = self.key()
+        return key is not None and self.path.exists() and self.keyfile.exists() and self.keyfile.read_text() == key
+
+    def compile(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.keyfile.unlink(missing_ok=True)
+        started_at = time.time()
+        result = subprocess.run(self.command, cwd=ROOT, capture_output=True, text=True)
+        name = self.source.relative_to(ROOT)
+        if result.returncode != 0:
+            print(shlex.join(self.command), result.stdout, result.stderr, sep="\n", file=sys.stderr, flush=True)
+            hint = "; MYTENSOR_CUDA=0 builds without CUDA" if self.source.suffix == ".cu" else ""
+            raise BuildError(f"the compiler rejected {name}; its messages stand above{hint}.")
+        if result.stderr.strip():
+            print(result.stderr, file=sys.stderr, flush=True)
+        if not self._changed_since(started_at):
+            self.keyfile.write_text(self.key() or "")
+        say(f"  {name}  {time.time() - started_at:.1f} s")
+
+
+# ---------------------------------------------------------------------------------------------- the extension
+
+
+class BuildBackend(build_ext):
+    """setuptools' build_ext with an object loop of its own."""
+
+    def build_extension(self, ext: Extension) -> None:
+        OBJECTS.mkdir(parents=True, exist_ok=True)
+        with open(OBJECTS / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two builds at a time would take each other's files away
+            self._build(ext)
+
+    def _build(self, ext: Extension) -> None:
+        host = HostCompiler()
+        cuda = CudaCompiler(host)
+        objects = self._objects(ext, host, cuda)
+        say(f"{len(objects)} sources, {host.version}")
+        say(f"kernels for {host.arch or 'the baseline CPU'} ({' '.join(host.cpu_features) or 'no extra features'})")
+        say("threads by OpenMP" if host.openmp else "single-threaded: the compiler does not build with -fopenmp")
+        if cuda.nvcc:
+            archs = " ".join(f"sm_{arch}" for arch in cuda.architectures)
+            say(f"CUDA {cuda.version} for {archs} ({cuda.architectures_why}): {cuda.why}")
+        else:
+            say(f"without CUDA: {cuda.why}")
+        self._compile(objects)
+        self._link(ext, objects, host, cuda)
+
+    def _objects(self, ext: Extension, host: HostCompiler, cuda: CudaCompiler) -> list[ObjectFile]:
+        try:
+            import pybind11
+        except ImportError:
+            raise BuildError("pybind11 is not installed; run: pip install pybind11") from None
+        defines = ["-DMYTENSOR_WITH_CUDA"] if cuda.nvcc else []
+        project_includes = [f"-I{CSRC}", f"-I{GENERATED}"]
+        # -isystem: no warnings from these, and they are not listed as dependencies; their versions are in the identity.
+        system_includes = [f"-isystem{path}" for path in (pybind11.get_include(), sysconfig.get_path("include"))]
+        versions = [host.version, f"pybind11 {pybind11.__version__}", sys.version]
+        openmp = ["-fopenmp"] if host.openmp else []
+        objects = []
+        for source in self._sources(ext, with_cuda=cuda.nvcc is not None):
+            if source.suffix == ".cu":
+                flags = ["-O3", "-std=c++17", "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall", *cuda.gencode, *defines]
+                command = [cuda.nvcc, *cuda.host, *flags, *project_includes]
+                identity = [cuda.version, host.version, *flags]
+            else:
+                flags = [*COMMON_FLAGS, *openmp, *defines, *host.extra_flags]
+                if source.parent.name == "cpu":
+                    flags += [*host.arch_flags, *KERNEL_FLAGS]
+                command = [*host.command, *flags, *project_includes, *system_includes]
+                # "native" means another thing on another machine.
+                identity = [*versions, *host.cpu_features, *host.command, *flags]
+            objects.append(ObjectFile(source, command, identity))
+        self._write_build_facts(host, cuda)
+        return objects
+
+    @staticmethod
+    def _sources(ext: Extension, with_cuda: bool) -> list[pathlib.Path]:
+        def order(path: pathlib.Path) -> tuple[int, str]:
+            folder = path.relative_to(CSRC).parts[0]
+            return (LINK_ORDER.index(folder) if folder in LINK_ORDER else len(LINK_ORDER) - 1, path.as_posix())
+
+        paths = (ROOT / name for name in ext.sources)
+        sources = sorted((path for path in paths if with_cuda or path.suffix != ".cu"), key=order)
+        if not sources:
+            raise BuildError(f"there are no sources in {CSRC}.")
+        return sources
+
+    @staticmethod
+    def _write_build_facts(host: HostCompiler, cuda: CudaCompiler) -> None:
+        """The header that csrc/bindings/build_facts.cpp alone includes, so that a change elsewhere rebuilds little."""
+        facts = {
+            "SOURCE_HASH": load_build_check().source_hash(CSRC),
+            "COMPILER": host.version,
+            "FLAGS": shlex.join([*COMMON_FLAGS, *host.extra_flags]),
+            "KERNEL_FLAGS": shlex.join([*host.arch_flags, *KERNEL_FLAGS]),
+            "ARCH": host.arch or "baseline",
+            "CPU_FEATURES": " ".join(host.cpu_features),
+            "CUDA": f"{cuda.version} ({' '.join('sm_' + arch for arch in cuda.architectures)})" if cuda.nvcc else "",
+        }
+        lines = [f"#define MYTENSOR_BUILD_{name} {json.dumps(value)}" for name, value in facts.items()]
+        text = "// Written by setup.py.\n#pragma once\n" + "\n".join(lines) + "\n"
+        GENERATED.mkdir(parents=True, exist_ok=True)
+        header = GENERATED / "mytensor_build_facts.h"
+        if not header.exists() or header.read_text() != text:
+            header.write_text(text)
+
+    def _compile(self, objects: list[ObjectFile]) -> None:
+        waiting = [item for item in objects if self.force or not item.is_current()]
+        if not waiting:
+            say("all objects are up to date")
+            return
+        jobs = int(os.environ.get("MYTENSOR_JOBS") or os.cpu_count() or 1)
+        say(f"compiling {len(waiting)} of {len(objects)}, {jobs} at a time")
+        # The largest first: the last job then ends soon after the others.
+        waiting.sort(key=lambda item: item.source.stat().st_size, reverse=True)
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            running = [pool.submit(item.compile) for item in waiting]
+            try:
+                for future in concurrent.futures.as_completed(running):
+                    future.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _link(self, ext: Extension, objects: list[ObjectFile], host: HostCompiler, cuda: CudaCompiler) -> None:
+        openmp = ["-fopenmp"] if host.openmp else []
+        further = shlex.split(os.environ.get("LDFLAGS", ""))
+        if cuda.nvcc:
+            through = [f"-Xcompiler={flag}" for flag in openmp] + [f"-Xlinker={flag}" for flag in further]
+            linker = [cuda.nvcc, *cuda.host, "-shared", "-cudart=static", *through]
+        elif sys.platform == "darwin":
+            linker = [*host.command, "-bundle", "-undefined", "dynamic_lookup", *openmp, *further]
+        else:
+            linker = [*host.command, "-shared", *openmp, *further]
+        linked = OBJECTS / "mytensor_backend.so"
+        command = [*linker, *(str(item.path) for item in objects), "-o", str(linked)]
+        key = hashlib.sha256(json.dumps([command, [item.keyfile.read_text() for item in objects]]).encode()).hexdigest()
+        keyfile = linked.with_suffix(".key")
+        if self.force or not linked.exists() or not keyfile.exists() or keyfile.read_text() != key:
+            keyfile.unlink(missing_ok=True)
+            result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            if result.returncode != 0:
+                print(shlex.join(command), result.stdout, result.stderr, sep="\n", file=sys.stderr, flush=True)
+                raise BuildError("the linker failed; its messages stand above.")
+            keyfile.write_text(key)
+            say("linked")
+        target = pathlib.Path(self.get_ext_fullpath(ext.name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)  # a new file, so that a Python that still runs the old one is not disturbed
+        shutil.copyfile(linked, target)
+
+    def get_outputs(self) -> list[str]:
+        return [self.get_ext_fullpath(ext.name) for ext in self.extensions]
+
+
+class BuildPackage(build_py):
+    """Packs csrc/ as mytensor/_csrc, so that notebooks show the source that was built wherever the package lies."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            copy = pathlib.Path(self.build_lib, "mytensor", "_csrc")
+            shutil.rmtree(copy, ignore_errors=True)
+            for source in load_build_check().source_files(CSRC):
+                destination = copy / source.relative_to(CSRC)
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, destination)
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "mytensor_backend",
+            sources=sorted(
+                path.relative_to(ROOT).as_posix() for pattern in ("*.cpp", "*.cu") for path in CSRC.rglob(pattern)
+            ),
+            language="c++",
+        )
+    ],
+    cmdclass={"build_ext": BuildBackend, "build_py": BuildPackage},
+)

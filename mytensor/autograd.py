@@ -241,7 +241,8 @@ def _attach(node: Node, array) -> Tensor:
     """Wraps an output of `node` in a Tensor that remembers where it came from."""
     output = Tensor._wrap(array)
     dtype = array.dtype
-    if dtype in FLOATING and not any(array is marked for marked in node._non_differentiable):
+    marked = node._non_differentiable
+    if dtype in FLOATING and not (marked and any(array is other for other in marked)):
         output._requires_grad = True
         output.grad_fn = node
         output._output_index = len(node.output_specs)

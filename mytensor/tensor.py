@@ -705,7 +705,9 @@ def _new_array(data, dtype: DType | None):
     array = np.asarray(data)
     if array.dtype.kind not in "fiub":
         hint = "; take .real, .imag or abs() first" if array.dtype.kind == "c" else ""
-        raise TypeError(f"cannot make a tensor of {array.dtype.name} values; wanted numbers{hint}")
+        raise TypeError(
+            f"cannot make a tensor of {array.dtype.name} values (got {type(data).__name__}); wanted numbers{hint}"
+        )
     if dtype is not None:
         array = array.astype(_NAME_OF_DTYPE[dtype])
     elif array.dtype == np.bool_:

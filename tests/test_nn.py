@@ -188,7 +188,12 @@ class TestStateDict:
 
 
 class TestLeNet:
-    def test_forward_and_gradients_like_torch(self):
+    @pytest.mark.parametrize("kernel", [kernel["name"] for kernel in mt.kernels("conv2d")])
+    def test_forward_and_gradients_like_torch(self, kernel):
+        with mt.use_kernel("conv2d", kernel):
+            self.compare_with_torch()
+
+    def compare_with_torch(self):
         theirs, ours = TorchLeNet().double(), mt.models.LeNet().double()
         ours.load_state_dict(theirs.state_dict())
         images = np.random.default_rng().standard_normal((5, 3, 32, 32))

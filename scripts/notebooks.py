@@ -21,6 +21,7 @@ import time
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -117,7 +118,10 @@ def execute(notebook: NotebookNode) -> None:
     client = NotebookClient(
         notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
     )
-    client.execute()
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise SystemExit(f"a cell failed: {error.ename}: {error.evalue}\n\n{error}") from None
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:

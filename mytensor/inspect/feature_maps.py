@@ -63,7 +63,7 @@ class FeatureMaps(StillPicture, ipywidgets.VBox):
         left.set_title("image", fontsize=9)
         shown = weight.mean(axis=0)
         size = np.abs(shown).max() or 1
-        middle.imshow(shown, cmap="PuOr", vmin=-size, vmax=size)
+        middle.imshow(shown, cmap="PuOr", vmin=-2 * size, vmax=2 * size)  # pale: the numbers stay legible
         for (row, column), value in np.ndenumerate(shown):
             middle.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=7)
         middle.set_title(f"filter: {name}\n(mean over channels)", fontsize=9)

@@ -11,7 +11,8 @@
 #
 # ```mermaid
 # flowchart LR
-#     A["your cell<br/>F.conv2d(x, w)"] --> B["mytensor/nn<br/>layers"] --> C["mytensor/ops<br/>records the graph"] --> D["mytensor_backend<br/>checks, allocates"] --> E["csrc/cpu<br/>the kernel"]
+#     A["your cell<br/>F.conv2d(x, w)"] --> B["mytensor/ops<br/>records the graph"]
+#     B --> C["mytensor_backend<br/>checks, allocates"] --> D["csrc/cpu<br/>the kernel"]
 # ```
 #
 # Run each cell with **Shift + Enter**.
@@ -31,7 +32,8 @@ print(doctor.report(facts))
 # %% [markdown]
 # ## 2 A tensor is a block of memory
 #
-# A shape and a dtype say how to read it. The rows stand one after the other, so element `[i, j]` is at `i * columns + j`.
+# A shape and a dtype say how to read it. The rows stand one after the other, so element `[i, j]` is at
+# `i * columns + j`.
 
 # %%
 x = mt.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -40,7 +42,7 @@ print(f"shape {x.shape}, {x.dtype}, {x.nbytes} bytes")
 
 # %%
 rows, columns = x.shape
-x.reshape(6)[1 * columns + 2].item() == x[1, 2].item()
+x.reshape(6)[1 * columns + 2], x[1, 2]
 
 # %% [markdown]
 # ## 3 Three libraries, one memory
@@ -149,12 +151,13 @@ print(f"copy  64 MB: {copied * 1e6:8.1f} µs, {2 * big.nbytes / copied / 1e9:.1f
 #
 # ## Try it
 #
-# - Make `y = mt.tensor(as_numpy)` and `z = mt.from_numpy(as_numpy)`. Which one shares the memory? Add it to the inspector.
+# - Make `y = mt.tensor(as_numpy)` and `z = mt.from_numpy(as_numpy)`. Which one shares the memory? Show both in a
+#   `SharedMemory`.
 # - Write a leaky ReLU from `mt.where`, with slope 0.01 below zero. Does `check("relu", ...)` reject it?
 #
 # ## What you have now
 #
-# A framework that was compiled here, tensors that share memory with numpy and torch, and a check that stops at the first
-# wrong element.
+# A framework that was compiled here, tensors that share memory with numpy and torch, and a check that stops at the
+# first wrong element.
 #
 # <!-- links -->

@@ -1,0 +1,235 @@
+# %% [markdown]
+# # 02 · A convolution becomes a matrix product
+#
+# *30 minutes · before: 00 · <!-- links -->*
+#
+# **The question.** A convolution is seven nested loops. How does it become one matrix product, and what does that cost?
+#
+# ```mermaid
+# flowchart LR
+#     I["image<br/>C × H × W"] -- im2col --> M["columns<br/>C·kh·kw × L"]
+#     W["weight<br/>O × C × kh × kw"] -- reshape --> R["rows<br/>O × C·kh·kw"]
+#     R --> P(("matrix<br/>product"))
+#     M --> P
+#     P --> Y["output<br/>O × L"] -- reshape --> Z["feature maps<br/>O × H' × W'"]
+# ```
+#
+# One column for each of the $L = H'W'$ output pixels: the patch of the image that the pixel is computed from.
+
+# %% [markdown]
+# ## 1 Seven loops
+#
+# For image $n$, output channel $o$ and output pixel $(y, x)$, summed over input channels $c$ and kernel elements
+# $(r, s)$:
+#
+# $$\mathrm{out}[n, o, y, x] = \sum_{c, r, s} \mathrm{weight}[o, c, r, s] \cdot \mathrm{image}[n, c, y + r, x + s]$$
+#
+# (Deep learning calls this a convolution; the kernel is not flipped, so mathematics calls it a cross-correlation:
+# Goodfellow, Bengio and Courville, *Deep Learning*, 2016, equation 9.6.)
+
+# %%
+import numpy as np
+
+
+def conv2d_loops(image, weight):
+    batch, channels, height, width = image.shape
+    out_channels, _, kh, kw = weight.shape
+    out = np.zeros((batch, out_channels, height - kh + 1, width - kw + 1))
+    for n, o, y, x, c, r, s in np.ndindex(*out.shape, channels, kh, kw):
+        out[n, o, y, x] += weight[o, c, r, s] * image[n, c, y + r, x + s]
+    return out
+
+
+# %%
+import torch
+from mytensor import check
+
+random = np.random.default_rng(0)
+image = random.standard_normal((2, 3, 7, 6))
+weight = random.standard_normal((4, 3, 3, 2))
+
+
+def torch_conv2d(image, weight):
+    return torch.conv2d(torch.from_numpy(image), torch.from_numpy(weight)).numpy()
+
+
+K = weight[0].size  # each output pixel is a sum of K products
+magnitude = torch_conv2d(abs(image), abs(weight))
+check.close(conv2d_loops(image, weight), torch_conv2d(image, weight), reduction_length=K, magnitude=magnitude)
+print(f"seven loops = torch.conv2d, every one of {magnitude.size} elements within the rounding of {K} products")
+
+# %% [markdown]
+# ## 2 The idea
+#
+# The three inner loops are a dot product of a patch with the kernel. Lay every patch out as a column, every kernel as a
+# row, and all dot products together are one matrix product.
+
+
+# %%
+def im2col(image, kh, kw):
+    _, height, width = image.shape
+    places = np.ndindex(height - kh + 1, width - kw + 1)
+    return np.stack([image[:, y : y + kh, x : x + kw].ravel() for y, x in places], axis=1)
+
+
+# %%
+columns = im2col(image[0], 3, 2)
+product = weight.reshape(4, -1) @ columns
+print(f"({weight.reshape(4, -1).shape}) @ ({columns.shape}) = {product.shape}")
+check.close(
+    product.reshape(4, 5, 5), torch_conv2d(image, weight)[0], reduction_length=K, magnitude=magnitude[0], name="product"
+)
+
+# %% [markdown]
+# ## 3 Compiled
+#
+# The backend's kernel also knows padding, stride and dilation. PyTorch calls the operation `unfold`.
+
+# %%
+import mytensor as mt
+import mytensor.nn.functional as F
+
+x = mt.tensor(image)
+F.unfold(x, kernel_size=(3, 2)).shape, F.unfold(x, kernel_size=(3, 2), padding=1, stride=2).shape
+
+# %%
+check("unfold", F.unfold)
+
+# %% [markdown]
+# ## 4 Look inside
+#
+# Every pixel here holds its own address, so you can read in the matrix where each number came from. Point at the matrix
+# to see a column's patch, or at the image to see how often a pixel is copied. Tab and the arrow keys do the same.
+# Change stride and padding: the compiled kernel runs again.
+
+# %%
+from mytensor.inspect.im2col import Im2colInspector
+
+addresses = np.arange(40.0).reshape(2, 4, 5)
+inspector = Im2colInspector(addresses, kernel_size=3, padding=1)
+inspector
+
+# %% [markdown]
+# What you chose is known here too:
+
+# %% tags=["nbval-ignore-output"]
+inspector.row, inspector.column, inspector.stride, inspector.padding
+
+# %% [markdown]
+# ## 5 One thread, one element
+#
+# A kernel that runs on thousands of threads gives each one an element of the *result*: then no two threads write to one
+# place. All that a thread knows is the flat index `i` of its element. Division and remainder take it apart into six
+# indices, and those say which pixel to copy. This is the compiled kernel:
+
+# %% tags=["nbval-ignore-output"]
+from mytensor.inspect.source import source
+
+source("cpu/im2col.cpp", "im2col_naive")
+
+# %% [markdown]
+# The same arithmetic by hand, for one element of the matrix above:
+
+# %%
+i = 107
+x_out = i % 5
+y_out = i // 5 % 4
+s = i // (5 * 4) % 3
+r = i // (5 * 4 * 3) % 3
+c = i // (5 * 4 * 3 * 3) % 2
+print(f"element {i}: channel {c}, kernel element ({r}, {s}), output pixel ({y_out}, {x_out})")
+print(f"it is the pixel image[{c}, {y_out - 1 + r}, {x_out - 1 + s}] = {addresses[c, y_out - 1 + r, x_out - 1 + s]:g}")
+
+# %%
+matrix = F.unfold(mt.tensor(addresses[None]), kernel_size=3, padding=1)
+matrix.reshape(matrix.numel())[i]
+
+# %% [markdown]
+# ## 6 What it costs
+#
+# Nearly every pixel is copied $k_h k_w$ times. The first layer of LeNet, on a batch of 64 images:
+
+# %%
+batch = mt.zeros(64, 3, 32, 32)
+columns = F.unfold(batch, kernel_size=5)
+print(f"images  {batch.nbytes / 1e6:6.2f} MB")
+print(f"columns {columns.nbytes / 1e6:6.2f} MB, {columns.nbytes / batch.nbytes:.1f} times as much")
+
+# %% [markdown]
+# That is why the fast kernels never hold the whole matrix. What the backend really allocates for this layer, by kernel
+# (notebook 04 reads them):
+
+# %% tags=["nbval-ignore-output"]
+layer = mt.randn(6, 3, 5, 5)
+for kernel in mt.kernels("conv2d"):
+    with mt.use_kernel("conv2d", kernel["name"]):
+        mt.reset_peak_memory_stats()
+        before = mt.memory_stats()["allocated"]
+        output = F.conv2d(batch, layer)
+        extra = mt.memory_stats()["peak_allocated"] - before - output.nbytes
+    print(f"{kernel['name']:14} {extra / 1e6:6.2f} MB beside the output")
+
+# %% [markdown]
+# ## 7 The way back: col2im is the transpose
+#
+# im2col is linear: every element of the matrix is a pixel or zero. So there is a matrix $A$ with
+# $\mathrm{im2col}(x) = Ax$, and by the chain rule the gradient of the image is $A^\top$ applied to the gradient of the
+# columns. `fold` (col2im) computes it: each pixel collects the sum of all its copies.
+#
+# One does not need $A$ to test this. For *any* $x$ and $c$, if `fold` is the transpose of `unfold`,
+#
+# $$\langle \mathrm{unfold}(x),\, c \rangle = \langle x,\, \mathrm{fold}(c) \rangle$$
+#
+# (the dot-product test: Claerbout, *Earth Soundings Analysis*, 1992, chapter 5).
+
+# %%
+geometry = {"kernel_size": (3, 2), "padding": (1, 0), "stride": (2, 1)}
+x = mt.tensor(random.standard_normal((2, 3, 7, 6)))
+c = mt.tensor(random.standard_normal(F.unfold(x, **geometry).shape))
+left = (F.unfold(x, **geometry) * c).sum()
+right = (x * F.fold(c, output_size=(7, 6), **geometry)).sum()
+terms = (F.unfold(x, **geometry) * c).numpy()
+check.close(left, right, reduction_length=terms.size, magnitude=abs(terms).sum())
+print("the dot products agree")
+
+# %%
+check("fold", F.fold)
+
+# %% [markdown]
+# Folding what was unfolded does *not* give the image back, but each pixel times the number of its copies:
+
+# %%
+ones = mt.ones(1, 1, 4, 5)
+F.fold(F.unfold(ones, 3, padding=1), (4, 5), 3, padding=1)[0, 0]
+
+# %% [markdown]
+# ## 8 Measure
+#
+# Divisions are slow, and six of them for every copied number are too many. The kernel `rows` copies whole rows instead,
+# and works out once a row where the padding begins.
+
+# %% tags=["nbval-ignore-output"]
+from timeit import timeit
+
+torch_batch = torch.from_dlpack(batch)
+times = {"torch": timeit(lambda: torch.nn.functional.unfold(torch_batch, 5), number=10) / 10}
+for kernel in mt.kernels("im2col"):
+    with mt.use_kernel("im2col", kernel["name"]):
+        times[kernel["name"]] = timeit(lambda: F.unfold(batch, 5), number=10) / 10
+for name, seconds in times.items():
+    print(f"{name:6} {seconds * 1e3:7.2f} ms, {columns.nbytes / seconds / 1e9:5.1f} GB/s written")
+
+# %% [markdown]
+# ## Try it
+#
+# - Which stride makes every pixel of a 6 × 6 image be copied exactly once by a 3 × 3 kernel? What is `fold(unfold(x))`
+#   then? Find it in the inspector first.
+# - Extend `im2col` of section 2 by `stride` and `padding` (`np.pad`), and let
+#   `check("unfold", ..., convert=np.asarray)` judge it.
+#
+# ## What you built
+#
+# The operation that turns convolutions into matrix products, its index arithmetic, its price in memory, and a test for
+# transposes that needs no reference. Next, the product itself.
+#
+# <!-- links -->

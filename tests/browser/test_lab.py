@@ -1,0 +1,152 @@
+"""Every notebook in a real JupyterLab, run to its end, its widget driven by mouse and by keys.
+
+    make browser-test            (or: pytest tests/browser; a plain pytest leaves these out)
+
+Needs playwright and Chromium (its path: MYTENSOR_CHROMIUM, else the one that is installed). Screenshots of every notebook
+go to build/screenshots, or where MYTENSOR_SCREENSHOTS says.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+from lab import PANEL, Lab, OpenNotebook  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+CHROMIUM = os.environ.get("MYTENSOR_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+SCREENSHOTS = pathlib.Path(os.environ.get("MYTENSOR_SCREENSHOTS", ROOT / "build" / "screenshots"))
+BROWSER_OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="session", params=["light", "dark"])
+def lab(request, tmp_path_factory):
+    """A server over a copy of the notebooks, in each theme."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    for name in NAMES:
+        shutil.copy(ROOT / "notebooks" / f"{name}.ipynb", folder)
+    server = Lab(folder, theme=f"JupyterLab {request.param.capitalize()}")
+    server.theme = request.param
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with playwright.sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=CHROMIUM, args=BROWSER_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook(name, lab, browser):
+    if lab.theme == "dark" and name not in DRIVES:
+        pytest.skip("no widget to see in the dark theme")
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    crashes = []
+    page.on("pageerror", lambda error: crashes.append(str(error)))
+    try:
+        notebook = OpenNotebook(page, lab, f"{name}.ipynb")
+        notebook.restart_and_run_all()
+        assert_no_errors(notebook.cells())
+        if name in DRIVES:
+            DRIVES[name](notebook)
+        notebook.screenshot(SCREENSHOTS / f"{name}_{lab.theme}.png")
+        assert notebook.overflowing() == []
+        assert crashes == []
+    except BaseException:
+        page.screenshot(path=str(failed := SCREENSHOTS / f"{name}_{lab.theme}_failed.png"))
+        print(f"see {failed}")
+        raise
+    finally:
+        page.evaluate("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.shutdown()")
+        page.close()
+
+
+def assert_no_errors(cells):
+    """No traceback but those that a tag asked for, nothing on stderr, and every widget alive."""
+    for cell in cells:
+        tags = cell["metadata"].get("tags", [])
+        for output in cell.get("outputs", []):
+            if "raises-exception" not in tags:
+                assert output["output_type"] != "error", f"{output.get('ename')}: {output.get('evalue')}"
+            assert output.get("name") != "stderr" or "nbval-ignore-output" in tags, output["text"]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What a reader does with each notebook's widget. Each sees the picture and the Python side change.
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def drive_start_here(notebook):
+    views = notebook.page.locator(f"{PANEL} svg.view")
+    says = notebook.page.locator(f"{PANEL} .mt-inspector .say")
+    views.nth(2).scroll_into_view_if_needed()
+    playwright.expect(says).to_have_text("mytensor[0, 0] = 10,  numpy[0, 0] = 10,  torch[0, 0] = 10,  clone[0, 0] = 1")
+    views.nth(1).locator("rect[data-row='0'][data-column='1']").click()  # numpy's element [0, 1]
+    playwright.expect(says).to_have_text("mytensor[0, 1] = 3,  numpy[0, 1] = 3,  torch[0, 1] = 3,  clone[0, 1] = 2")
+    views.nth(3).focus()
+    notebook.page.keyboard.press("ArrowDown")
+    notebook.page.keyboard.press("+")
+    playwright.expect(says).to_have_text("mytensor[1, 1] = 5,  numpy[1, 1] = 5,  torch[1, 1] = 5,  clone[1, 1] = 6")
+    left = notebook.page.locator(f"{PANEL} .jp-CodeCell", has_text="print(x)").last
+    left.locator(".cm-content").click()
+    notebook.page.keyboard.press("Shift+Enter")
+    playwright.expect(left.locator(".jp-OutputArea-output")).to_contain_text("10.,  3.,  3.")
+
+
+def drive_im2col(notebook):
+    page = notebook.page
+    says = page.locator(f"{PANEL} .mt-inspector .say")
+    matrix, image = page.locator(f"{PANEL} svg.matrix"), page.locator(f"{PANEL} svg.image")
+    matrix.scroll_into_view_if_needed()
+    matrix.locator("rect[data-row='4'][data-column='7']").hover()
+    playwright.expect(says).to_contain_text("matrix[4, 7] is image[0, 1, 2] = 7")
+    assert image.locator("rect.chosen").count() == 18  # two channels of 3 x 3
+    matrix.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    playwright.expect(says).to_contain_text("matrix[5, 8] is image[0, 1, 4] = 9")
+    assert notebook.run_cell("inspector.row, inspector.column").endswith("(5, 8, 1, 1)")
+
+    image.locator("rect[data-row='2'][data-column='3']").first.hover()  # a pixel: all of its copies
+    playwright.expect(says).to_contain_text("9 copies")
+    assert matrix.locator("rect.exact").count() == 9
+
+    stride = page.locator(f"{PANEL} .mt-inspector input[name='stride']")
+    stride.fill("2")
+    stride.press("Enter")
+    playwright.expect(matrix.locator("rect")).to_have_count(18 * 2 * 3)
+    assert notebook.run_cell("inspector.row, inspector.column").endswith(", 2, 1)")
+
+
+def drive_conv_forward(notebook):
+    page = notebook.page
+    picture = page.locator(f"{PANEL} img.widget-image")
+    slider = page.locator(f"{PANEL} .widget-slider", has=page.locator(".widget-label", has_text=re.compile("^filter$")))
+    picture.scroll_into_view_if_needed()
+    before, printed = picture.get_attribute("src"), notebook.run_cell("feature map {maps.feature_map.shape}")
+    handle = slider.locator(".noUi-handle")
+    handle.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    playwright.expect(page.locator(f"{PANEL} .widget-html", has_text="Filter 3")).to_be_visible()
+    playwright.expect(picture).not_to_have_attribute("src", before)
+    assert notebook.run_cell("feature map {maps.feature_map.shape}") != printed
+    box = slider.locator(".noUi-base").bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 1, box["y"] + box["height"] / 2)
+    playwright.expect(page.locator(f"{PANEL} .widget-html", has_text="Filter 6")).to_be_visible()
+
+
+DRIVES = {
+    "00_start_here": drive_start_here,
+    "02_im2col": drive_im2col,
+    "04_conv_forward": drive_conv_forward,
+}

@@ -82,7 +82,7 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of every dimension."""
-        return tuple(self.array.shape)
+        return self.array.shape
 
     def size(self, dim: int | None = None):
         """The shape, or the length of one dimension."""

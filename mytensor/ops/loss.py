@@ -21,7 +21,7 @@ class NLLLoss(Function):
         return loss, total_weight
 
     @staticmethod
-    def backward(ctx, upstream, _):
+    def backward(ctx, upstream, *_):
         target, weight, total_weight = ctx.saved
         return backend.nll_loss_backward(upstream, target, ctx.shape, weight, *ctx.options, total_weight)
 

@@ -19,7 +19,7 @@ class MaxPool2d(Function):
         return output, indices
 
     @staticmethod
-    def backward(ctx, upstream, _):
+    def backward(ctx, upstream, *_):
         (indices,) = ctx.saved
         return backend.max_pool2d_backward(upstream, indices, ctx.shape)
 

@@ -100,7 +100,7 @@ class MaxAlong(Function):
         return values, indices
 
     @staticmethod
-    def backward(ctx, upstream, _):
+    def backward(ctx, upstream, *_):
         (indices,) = ctx.saved
         kept = _kept_shape(ctx.shape, (ctx.dim,))
         length = ctx.shape[ctx.dim]

@@ -298,7 +298,7 @@ def backward(tensor: Tensor, gradient: Tensor | None = None, retain_graph: bool 
     while heap:
         _, node = heapq.heappop(heap)
         upstream = _complete_upstream(node, pending.pop(node))
-        gradients = _call_backward(node, upstream)
+        gradients = call_backward(node, upstream)
         # A gradient that shares memory with an array somebody else may hold is copied before it becomes a leaf's .grad.
         taken = {array.data_ptr for array in (*upstream, *node._saved) if type(array) is NDArray}
         for edge, array in zip(node.edges, gradients, strict=False):
@@ -364,7 +364,7 @@ def _complete_upstream(node: Node, received: list) -> list:
     return received
 
 
-def _call_backward(node: Node, upstream: list) -> list:
+def call_backward(node: Node, upstream: list) -> list:
     """Calls the op's backward and checks what it returned: readable errors for a wrong derivative."""
     name = f"{node.function.__name__}.backward"
     result = node.function.backward(node, *upstream)
@@ -480,6 +480,7 @@ class GraphNode(NamedTuple):
     name: str
     kind: str  # "operation" or "leaf"
     shape: tuple[int, ...]  # of the (first) output
+    origin: Node | Tensor  # what the box stands for: the recorded operation, or the leaf itself
 
 
 class GraphEdge(NamedTuple):
@@ -516,10 +517,10 @@ def graph(tensor: Tensor) -> Graph:
                 stack.append(edge[0])
     operations = sorted((item for item in found if isinstance(item, Node)), key=lambda node: node.number)
     leaves = [item for item in found if isinstance(item, Tensor)]
-    nodes = [GraphNode(index, "leaf", "leaf", leaf.shape) for index, leaf in enumerate(leaves)]
+    nodes = [GraphNode(index, "leaf", "leaf", leaf.shape, leaf) for index, leaf in enumerate(leaves)]
     for index, node in enumerate(operations, start=len(leaves)):
         shape = next(tuple(spec[0]) for spec in node.output_specs if spec is not None)
-        nodes.append(GraphNode(index, node.function.__name__, "operation", shape))
+        nodes.append(GraphNode(index, node.function.__name__, "operation", shape, node))
     ids = {item: index for index, item in enumerate([*leaves, *operations])}
     edges = sorted(GraphEdge(ids[source], ids[target], index) for source, target, index in links)
     return Graph(nodes, edges)

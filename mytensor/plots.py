@@ -1,14 +1,20 @@
-"""The pictures of a training run. Lines differ in marker and dash as well as in colour, and each has a sentence."""
+"""The pictures of a training run and of a comparison. Lines differ in marker and dash as well as in colour, and each
+has a sentence."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mytensor.compare.trajectories import Trajectory
+
 # Okabe and Ito's colours, told apart by colour-blind readers too; and for each a marker and a dash.
-STYLES = (
+STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     {"color": "#009E73", "marker": "^", "linestyle": "-."},
@@ -28,7 +34,7 @@ def training_curves(history: list[dict[str, Any]], source: str) -> Figure:
             axes.plot(epochs, [row[f"{split}_{quantity}"] for row in history], label=split, markersize=4, **style)
         axes.set_xlabel("epoch")
         axes.set_ylabel(quantity if quantity == "loss" else "accuracy (fraction right)")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
     return fig
@@ -41,3 +47,123 @@ def training_sentence(history: list[dict[str, Any]], source: str) -> str:
         f"Training on {source}, {len(history)} epochs: test loss goes from {first['test_loss']:.2f} to "
         f"{last['test_loss']:.2f}, test accuracy from {first['test_accuracy']:.1%} to {last['test_accuracy']:.1%}."
     )
+
+
+def image_grid(images: np.ndarray, titles: list[str], columns: int, headline: str) -> Figure:
+    """Pictures uint8 (N, 3, H, W) in rows of ``columns``, a title above each."""
+    from matplotlib.figure import Figure
+
+    rows = -(-len(images) // columns)
+    fig = Figure(figsize=(columns, 1.25 * rows + 0.3), layout="constrained")
+    fig.suptitle(headline, fontsize=10)
+    for axes, image, title in zip(fig.subplots(rows, columns).flat, images, titles, strict=False):
+        axes.imshow(image.transpose(1, 2, 0))
+        axes.set_title(title, fontsize=8)
+    for axes in fig.axes:
+        axes.set_axis_off()
+    return fig
+
+
+def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], source: str) -> tuple[Figure, str]:
+    """(figure, sentence) of counts (true class, predicted class), each row as percent of its class."""
+    from matplotlib.figure import Figure
+
+    percent = 100 * confusion / confusion.sum(axis=1, keepdims=True).clip(min=1)
+    fig = Figure(figsize=(6.2, 5.4), layout="constrained")
+    axes = fig.subplots()
+    axes.imshow(percent, cmap="cividis", vmin=0, vmax=100)
+    for row, column in np.ndindex(percent.shape):
+        value = percent[row, column]
+        axes.text(
+            column, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color="black" if value > 55 else "white"
+        )
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(f"Percent of each true class, {source}", fontsize=10)
+
+    mistakes = percent - np.diag(np.diag(percent))
+    row, column = np.unravel_index(mistakes.argmax(), mistakes.shape)
+    best, worst = percent.diagonal().argmax(), percent.diagonal().argmin()
+    sentence = (
+        f"Confusion matrix on {source}: best is {classes[best]} ({percent[best, best]:.0f} % right), worst {classes[worst]} "
+        f"({percent[worst, worst]:.0f} %); the commonest mistake takes {classes[row]} for {classes[column]} "
+        f"({percent[row, column]:.0f} %)."
+    )
+    return fig, sentence
+
+
+def filters(weight: np.ndarray) -> tuple[Figure, str]:
+    """(figure, sentence) of a first layer's filters (out_channels, 3, kh, kw) as colours; mid-grey is weight 0."""
+    from matplotlib.figure import Figure
+
+    count = len(weight)
+    fig = Figure(figsize=(1.3 * count, 1.7), layout="constrained")
+    largest = np.abs(weight).max()
+    for index, axes in enumerate(np.atleast_1d(fig.subplots(1, count))):
+        axes.imshow((0.5 + 0.5 * weight[index] / largest).transpose(1, 2, 0))
+        axes.set_title(f"filter {index}", fontsize=8)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    strongest = int(np.square(weight).sum(axis=(1, 2, 3)).argmax())
+    sentence = (
+        f"The {count} filters of the first layer, {weight.shape[2]}x{weight.shape[3]} pixels each: red, green and blue are the "
+        f"weights of the three channels, mid-grey is 0. Filter {strongest} has the largest weights."
+    )
+    return fig, sentence
+
+
+def trajectory(paths: Trajectory) -> tuple[Figure, str]:
+    """(figure, sentence): how far the losses of ours and of float32 torch are from float64 torch's, step by step."""
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(8, 3.2), layout="constrained")
+    axes = fig.subplots()
+    for label, losses, style in zip(
+        ("ours, float32", "PyTorch, float32"), (paths.ours, paths.torch32), STYLES, strict=False
+    ):
+        distance = np.abs(losses - paths.torch64)
+        axes.semilogy(
+            distance.clip(min=1e-9), label=label, markevery=max(1, len(distance) // 12), markersize=4, **style
+        )
+    axes.set_xlabel("training step")
+    axes.set_ylabel("distance of the loss from float64")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    sentence = (
+        f"Distance of each step's loss from float64 PyTorch over {len(paths.ours)} steps: both float32 runs drift alike; ours is "
+        f"{paths.loss_ratio:.2f} times as far as PyTorch's."
+    )
+    return fig, sentence
+
+
+def comparison_curves(results: dict[str, Any]) -> tuple[Figure, str]:
+    """(figure, sentence) of a comparison: test accuracy by epoch, mean over the seeds and the span between the
+    extremes."""
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = fig.subplots()
+    final = {}
+    for side, label, style in zip(("ours", "torch"), ("mytensor", "PyTorch"), STYLES, strict=False):
+        accuracy = 100 * np.array([run[side]["test_accuracy"] for run in results["runs"]])
+        epochs = np.arange(1, accuracy.shape[1] + 1)
+        axes.plot(epochs, accuracy.mean(axis=0), label=label, markersize=4, **style)
+        axes.fill_between(epochs, accuracy.min(axis=0), accuracy.max(axis=0), color=style["color"], alpha=0.15)
+        final[label] = accuracy[:, -1].mean()
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("test accuracy in %")
+    axes.locator_params(axis="x", integer=True)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    source = results["data"]["source"]
+    axes.set_title(
+        f"LeNet on {source}, {len(results['runs'])} seeds: line = mean, band = least to greatest", fontsize=10
+    )
+    sentence = (
+        f"Test accuracy by epoch on {source}: after the last epoch "
+        + ", ".join(f"{label} has {value:.2f} %" for label, value in final.items())
+        + f" on average over {len(results['runs'])} seeds."
+    )
+    return fig, sentence

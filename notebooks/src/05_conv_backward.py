@@ -1,0 +1,218 @@
+# %% [markdown]
+# # 05 · Convolution, backward
+#
+# *40 minutes · before: 04 · <!-- links -->*
+#
+# **The question.** The loss tells us how it changes when an *output* pixel changes: the upstream gradient $u = \partial L / \partial y$. How does it
+# change when an input pixel, a weight or a bias changes?
+
+#
+# ```mermaid
+# flowchart RL
+#     U["upstream gradient<br/>O × H' × W'"] -- "meets the image" --> W["gradient of the weight"]
+#     U -- "meets the flipped kernel" --> X["gradient of the image"]
+#     U -- "summed" --> B["gradient of the bias"]
+# ```
+
+# %% [markdown]
+# ## 1 On paper
+#
+# One image, stride 1, no padding. Output channel $o$ at row $i$, column $j$ is
+#
+# $$y_{o,i,j} = b_o + \sum_{c,r,s} x_{c,\,i+r,\,j+s}\; w_{o,c,r,s}.$$
+#
+# The chain rule sums over every output that a number touches, weighted by that output's upstream gradient:
+#
+# | change in | touches | so its gradient is |
+# |---|---|---|
+# | $b_o$ | every pixel of output channel $o$, with factor 1 | $\dfrac{\partial L}{\partial b_o} = \sum_{i,j} u_{o,i,j}$ |
+# | $w_{o,c,r,s}$ | output $(o,i,j)$ with factor $x_{c,i+r,j+s}$ | $\dfrac{\partial L}{\partial w_{o,c,r,s}} = \sum_{i,j} u_{o,i,j}\; x_{c,\,i+r,\,j+s}$ |
+# | $x_{c,h,w}$ | output $(o,h-r,w-s)$ with factor $w_{o,c,r,s}$ | $\dfrac{\partial L}{\partial x_{c,h,w}} = \sum_{o,r,s} u_{o,\,h-r,\,w-s}\; w_{o,c,r,s}$ |
+#
+# Read the last two again: both are convolutions. The **weight gradient** slides the upstream gradient over the input. The **input gradient** slides the
+# *flipped* kernel (the minus signs!) over the upstream gradient. (Dumoulin and Visin, *A guide to convolution arithmetic*, 2016, section 4.)
+
+# %% [markdown]
+# ## 2 The idea in a few lines
+#
+# The table, typed. One line a gradient; `windows(a, p, q)[..., i, j, r, s]` is `a[..., i + r, j + s]`, for `r < p`, `s < q`.
+
+# %%
+import numpy as np
+
+
+def windows(a, p, q):
+    return np.lib.stride_tricks.sliding_window_view(a, (p, q), axis=(-2, -1))
+
+
+def forward(x, w, b):
+    return np.einsum("cijrs,ocrs->oij", windows(x, *w.shape[2:]), w) + b[:, None, None]
+
+
+def backward(u, x, w):
+    kh, kw = w.shape[2:]
+    grad_b = u.sum(axis=(1, 2))
+    grad_w = np.einsum("oij,crsij->ocrs", u, windows(x, *u.shape[1:]))
+    padded = np.pad(u, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1)))
+    grad_x = np.einsum("ohwrs,ocrs->chw", windows(padded, kh, kw), w[:, :, ::-1, ::-1])
+    return grad_x, grad_w, grad_b
+
+
+# %% [markdown]
+# Does it hold? Every size different, so that no two axes can be swapped unseen, and a *random* upstream gradient. The bound of each element follows from its number of products and their sizes.
+
+# %%
+import torch
+from mytensor import check
+
+rng = np.random.default_rng(5)
+x, w, b = rng.normal(size=(3, 7, 9)), rng.normal(size=(4, 3, 2, 5)), rng.normal(size=4)
+u = rng.normal(size=forward(x, w, b).shape)
+
+tx, tw, tb = (torch.tensor(a, requires_grad=True) for a in (x, w, b))
+torch.nn.functional.conv2d(tx, tw, tb).backward(torch.tensor(u))
+
+ours, theirs, magnitudes = backward(u, x, w), (tx.grad, tw.grad, tb.grad), backward(abs(u), abs(x), abs(w))
+products = {"input": w[:, 0].size, "weight": u[0].size, "bias": u[0].size}
+for name, got, want, magnitude in zip(products, ours, theirs, magnitudes):
+    check.close(got, want, reduction_length=products[name], magnitude=magnitude, name=name)
+    print(f"gradient of the {name}: all {got.size} elements agree with torch")
+
+# %% [markdown]
+# ## 3 The compiled kernels
+#
+# The backend has one function a gradient. Stride, padding, dilation and groups change the index arithmetic, not the idea.
+
+# %%
+import mytensor_backend
+
+images = mytensor_backend.from_numpy(rng.normal(size=(2, 3, 7, 9)))
+weight = mytensor_backend.from_numpy(w)
+geometry = dict(stride=(2, 1), padding=(1, 2), dilation=1, groups=1)
+
+output = mytensor_backend.conv2d(images, weight, None, **geometry)
+upstream = mytensor_backend.from_numpy(rng.normal(size=output.shape))
+grad_input = mytensor_backend.conv2d_input_grad(upstream, weight, images.shape, **geometry)
+grad_weight = mytensor_backend.conv2d_weight_grad(upstream, images, weight.shape, **geometry)
+grad_bias = mytensor_backend.conv2d_bias_grad(upstream)
+print("input ", grad_input)
+print("weight", grad_weight)
+print("bias  ", grad_bias)
+
+# %% [markdown]
+# `mytensor/ops/conv.py` puts forward and backward side by side; this is all that autograd knows of convolution:
+
+# %% tags=["nbval-ignore-output"]
+from mytensor.inspect.source import source
+from mytensor.ops import conv
+
+source(conv.Conv2d)
+
+# %% [markdown]
+# The check draws fresh shapes, strides, paddings, dilations and groups, compares the output and all three gradients with torch element by element, and
+# then proves that it can fail, by handing itself wrong answers.
+
+# %%
+import mytensor.nn.functional as F
+
+check("conv2d", F.conv2d)
+
+# %% [markdown]
+# ## 4 Where a gradient comes from
+#
+# Set the upstream gradient to 1 at one output pixel and 0 elsewhere: what comes back is that pixel's receptive field, weighted by the kernel.
+# Move over the output (mouse, or click and use the arrow keys).
+
+# %%
+from mytensor.inspect.conv_backward import ConvBackwardInspector
+
+image = np.arange(1.0, 36).reshape(5, 7)
+ConvBackwardInspector(image, weight=[[1, 2, 3], [4, 5, 6], [7, 8, 9]], padding=1)
+
+# %% [markdown]
+# ## 5 Why an all-ones upstream gradient proves nothing
+#
+# A popular test calls `y.sum().backward()`: the upstream gradient is 1 everywhere. Here is a wrong input gradient. It **does not flip the kernel**
+# (it takes the upstream at $h+r$ instead of $h-r$):
+
+
+# %%
+def wrong_backward(u, x, w):
+    kh, kw = w.shape[2:]
+    padded = np.pad(u, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1)))
+    return np.einsum("ohwrs,ocrs->chw", windows(padded, kh, kw), w)  # w[:, :, ::-1, ::-1] is right
+
+
+x, w = rng.normal(size=(3, 9, 11)), rng.normal(size=(4, 3, 3, 5))
+ones, random = np.ones((4, 7, 7)), rng.normal(size=(4, 7, 7))
+inside = (slice(None), slice(2, -2), slice(4, -4))  # pixels that every tap of the kernel reaches
+
+# %% [markdown]
+# With ones, the sum over the taps does not care about their order, so away from the border right and wrong agree. So do the totals, everywhere:
+
+# %%
+right, wrong = backward(ones, x, w)[0], wrong_backward(ones, x, w)
+print("all ones, inside the border: agree?", np.allclose(right[inside], wrong[inside]))
+print("all ones, sum of all elements: agree?", np.allclose(right.sum(), wrong.sum()))
+
+right, wrong = backward(random, x, w)[0], wrong_backward(random, x, w)
+print("random,   inside the border: agree?", np.allclose(right[inside], wrong[inside]))
+
+# %% [markdown]
+# A check worth having uses a random upstream gradient, compares every element, and has been seen to fail:
+
+# %%
+magnitude = backward(abs(random), abs(x), abs(w))[0]
+check.close(backward(random, x, w)[0], right, reduction_length=w[:, 0].size, magnitude=magnitude)
+try:
+    check.close(wrong, right, reduction_length=w[:, 0].size, magnitude=magnitude)
+except check.CheckFailed:
+    print("the kernel not flipped: rejected")
+
+# %% [markdown]
+# ## 6 Finite differences
+#
+# `gradcheck` asks nobody: it moves one input number by $\pm\epsilon$, runs *forward* twice, and compares the slope with what *backward* said, for every number
+# of every input, in float64 (in float32 rounding would drown the slope).
+
+# %%
+import mytensor as mt
+
+inputs = [mt.tensor(rng.normal(size=size), requires_grad=True) for size in ((2, 4, 5, 6), (6, 2, 3, 2), (6,))]
+print(
+    "gradcheck:", mt.autograd.gradcheck(lambda x, w, b: F.conv2d(x, w, b, stride=(1, 2), padding=1, groups=2), inputs)
+)
+
+# %% [markdown]
+# ## 7 What it costs
+#
+# All three passes do the same multiplications: every weight meets every output pixel once. So a training step costs about three forward passes.
+# (The first layer saves one: nobody asks for the gradient of the image.)
+
+# %%
+N, C, H, W, O, k = 64, 6, 16, 16, 16, 3
+print(f"multiply-adds of each pass, LeNet's second convolution at batch {N}: {N * O * H * W * C * k * k:,}")
+
+# %% tags=["nbval-ignore-output"]
+from mytensor.inspect.measure import best_time
+
+x = mt.tensor(rng.normal(size=(N, C, H, W)).astype(np.float32)).array
+w = mt.tensor(rng.normal(size=(O, C, k, k)).astype(np.float32)).array
+u = mytensor_backend.conv2d(x, w, None, 1, 1)
+forward_time = best_time(lambda: mytensor_backend.conv2d(x, w, None, 1, 1))
+input_time = best_time(lambda: mytensor_backend.conv2d_input_grad(u, w, x.shape, 1, 1, 1, 1))
+weight_time = best_time(lambda: mytensor_backend.conv2d_weight_grad(u, x, w.shape, 1, 1, 1, 1))
+print(
+    f"forward {forward_time * 1e6:.0f} µs, input gradient {input_time * 1e6:.0f} µs, weight gradient {weight_time * 1e6:.0f} µs"
+)
+
+# %% [markdown]
+# ## What you built
+#
+# - Both gradients of a convolution are convolutions: upstream over input, flipped kernel over upstream.
+# - `backward` in six lines that agree with torch, and the compiled kernels that do the same for any geometry.
+# - A reason to distrust `y.sum().backward()` as a test.
+#
+# **Try it.** Give `backward` a stride: between the rows and columns of `u`, what must be put so that the same lines hold? (Zeros: `dilate` $u$ by the stride.)
+#
+# <!-- links -->

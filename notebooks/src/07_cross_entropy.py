@@ -1,0 +1,177 @@
+# %% [markdown]
+# # 07 · Cross-entropy, and the log-sum-exp that saves it
+#
+# *35 minutes · before: 06 · <!-- links -->*
+#
+# **The question.** The last layer gives ten numbers an image, the *logits*. How wrong are they, in one number that has a gradient, and that stays a number when the logits
+# are large?
+
+#
+# ```mermaid
+# flowchart LR
+#     Z["logits z"] -- softmax --> P["probabilities p"] -- "-log p of the right class" --> L["loss"]
+#     Z -- "log-sum-exp(z) - z of the right class: the same, and safe" --> L
+# ```
+
+# %% [markdown]
+# ## 1 From logits to a loss
+#
+# Softmax turns logits $z$ into probabilities; the loss is the surprise at the right class $t$:
+#
+# $$p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \qquad L = -\log p_t .$$
+#
+# Typed as it stands:
+
+# %%
+import numpy as np
+
+
+def naive_loss(z, t):
+    e = np.exp(z)
+    return -np.log(e[t] / e.sum())
+
+
+z = np.array([2.0, 1.0, -1.0], dtype=np.float32)
+print(f"{naive_loss(z, 0):.6f}")
+
+# %% [markdown]
+# ## 2 Where it breaks
+#
+# float32 ends at about $3.4 \cdot 10^{38} \approx e^{88.7}$. A logit of 100 is nothing unusual in an untrained or badly scaled net:
+
+# %%
+with np.errstate(all="ignore"):
+    for scale in (1, 10, 40, 100, 10_000):
+        print(
+            f"logits x {scale:>6}: right class {naive_loss(z * np.float32(scale), 0):>8.4f}   wrong class {naive_loss(z * np.float32(scale), 2):>8.4f}"
+        )
+
+# %% [markdown]
+# Two failures: `exp` overflows (inf / inf is nan), and where it does not, the small probability underflows to 0 and its logarithm is infinite, although the true loss is a modest
+# number: for scale 40 it is $80 + 40 = 120$.
+#
+# ## 3 Log-sum-exp
+#
+# Do not divide and then take the logarithm: take the logarithm on paper. And any constant can be pulled out of the sum:
+#
+# $$L = \log \sum_j e^{z_j} - z_t, \qquad \log\sum_j e^{z_j} = m + \log\sum_j e^{z_j - m}, \quad m = \max_j z_j .$$
+#
+# Now every exponent is at most 0, and one of them is exactly 0, so the sum lies between 1 and the number of classes. Nothing can overflow, and the logarithm never sees 0.
+# (Blanchard, Higham and Higham, *Accurately computing the log-sum-exp and softmax functions*, 2021.)
+
+
+# %%
+def stable_loss(z, t):
+    m = z.max()
+    return np.log(np.exp(z - m).sum()) - (z[t] - m)
+
+
+for scale in (1, 10, 40, 100, 10_000):
+    print(
+        f"logits x {scale:>6}: right class {stable_loss(z * np.float32(scale), 0):>8.4f}   wrong class {stable_loss(z * np.float32(scale), 2):>12.4f}"
+    )
+
+# %% [markdown]
+# Against torch, at ordinary logits and at $10^4$:
+
+# %%
+import torch
+from mytensor import check
+
+rng = np.random.default_rng(7)
+for scale in (1, 10_000):
+    logits, target = rng.normal(size=(5, 7)) * scale, rng.integers(0, 7, size=5)
+    ours = np.array([stable_loss(z, t) for z, t in zip(logits, target)])
+    theirs = torch.nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(target), reduction="none")
+    check.close(ours, theirs, reduction_length=7, magnitude=2 * abs(logits).max(axis=1) + 1)
+    print(f"stable_loss agrees with torch for logits around {scale:,}")
+
+# %% [markdown]
+# ## 4 The compiled kernels
+#
+# The backend has both, side by side: `naive` is there to be seen failing, `log_sum_exp` serves.
+
+# %%
+import mytensor_backend
+
+for kernel in mytensor_backend.kernels("cross_entropy"):
+    print(f"{kernel['name']:>12}  {kernel['description']}")
+
+# %%
+import mytensor as mt
+import mytensor.nn.functional as F
+
+logits = mt.tensor([[20_000.0, 10_000.0, -10_000.0]])
+target = mt.tensor([2])
+for name in ("naive", "log_sum_exp"):
+    with mt.use_kernel("cross_entropy", name):
+        print(f"{name:>12}: loss {F.cross_entropy(logits, target).item()}")
+
+# %% tags=["nbval-ignore-output"]
+from mytensor.inspect.source import source
+
+source("cpu/cross_entropy.cpp", "cross_entropy_log_sum_exp")
+
+# %%
+check("cross_entropy", F.cross_entropy)
+
+# %% [markdown]
+# ## 5 The gradient is $p - y$
+#
+# Differentiate $L = \log \sum_j e^{z_j} - z_t$: the first term gives the softmax, the second the one-hot vector $y$ of the right class.
+#
+# $$\frac{\partial L}{\partial z_k} = p_k - y_k$$
+#
+# No division by a small probability, no overflow: this is why softmax and the logarithm are one op.
+
+# %%
+z = mt.tensor(rng.normal(size=(4, 5)), requires_grad=True)
+t = mt.tensor(np.array([1, 0, 4, 2]))
+F.cross_entropy(z, t, reduction="sum").backward()
+
+p = F.softmax(z.detach(), dim=1).numpy()
+y = np.eye(5)[t.numpy()]
+check.close(z.grad, p - y, reduction_length=5, magnitude=p + y)
+print("the gradient of the summed loss is p - y")
+print("each row of the gradient sums to 0:", bool(np.abs(z.grad.numpy().sum(axis=1)).max() < 1e-15))
+
+# %% [markdown]
+# ## 6 Look inside
+#
+# Three logits on sliders. Left the naive kernel's probabilities and loss, right log-sum-exp's. Push one to 90 and beyond.
+
+# %% tags=["nbval-ignore-output"]
+from mytensor.inspect.cross_entropy import CrossEntropyInspector
+
+CrossEntropyInspector(logits=(2.0, 1.0, -1.0), target=0)
+
+# %% [markdown]
+# ## 7 Divide by the batch once
+#
+# The mean over a batch of $N$ divides the loss **and** the gradient by $N$. Divide a second time, in the kernel *and* in the training loop, say, and nothing looks broken: the loss
+# still falls, just 64 times as slowly at batch 64, as if the learning rate were 0.01 / 64. A check of the gradient against torch sees it at once; a falling loss never will.
+
+# %%
+logits = rng.normal(size=(64, 10)).astype(np.float32)
+target = rng.integers(0, 10, size=64)
+ours = mt.tensor(logits, requires_grad=True)
+F.cross_entropy(ours, mt.tensor(target)).backward()
+theirs = torch.tensor(logits, requires_grad=True)
+torch.nn.functional.cross_entropy(theirs, torch.tensor(target)).backward()
+
+probabilities = F.softmax(ours.detach(), dim=1).numpy()
+check.close(ours.grad, theirs.grad, reduction_length=10, magnitude=(probabilities + 1) / 64)
+ratio = (ours.grad.numpy() / 64 / theirs.grad.numpy()).mean()
+print(f"divided twice: the gradient is {ratio:.6f} of torch's")
+
+# %% [markdown]
+# ## What you built
+#
+# - A loss that is right for any finite logits, because the maximum is taken out before `exp` and the division is done on paper.
+# - Its gradient, $p - y$: the reason why softmax and loss are fused.
+# - An eye for the scaling bug that only a comparison of gradients shows.
+#
+# **Try it.** With label smoothing $\varepsilon$ the target is $(1-\varepsilon)\,y + \varepsilon / K$. What is the gradient now? Check your answer with
+# `F.cross_entropy(..., label_smoothing=0.1)`.
+#
+# <!-- links -->

@@ -87,9 +87,9 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], source: str)
     row, column = np.unravel_index(mistakes.argmax(), mistakes.shape)
     best, worst = percent.diagonal().argmax(), percent.diagonal().argmin()
     sentence = (
-        f"Confusion matrix on {source}: best is {classes[best]} ({percent[best, best]:.0f} % right), worst {classes[worst]} "
-        f"({percent[worst, worst]:.0f} %); the commonest mistake takes {classes[row]} for {classes[column]} "
-        f"({percent[row, column]:.0f} %)."
+        f"Confusion matrix on {source}: best is {classes[best]} ({percent[best, best]:.0f} % right), worst "
+        f"{classes[worst]} ({percent[worst, worst]:.0f} %); the commonest mistake takes {classes[row]} for "
+        f"{classes[column]} ({percent[row, column]:.0f} %)."
     )
     return fig, sentence
 
@@ -108,8 +108,8 @@ def filters(weight: np.ndarray) -> tuple[Figure, str]:
         axes.set_yticks([])
     strongest = int(np.square(weight).sum(axis=(1, 2, 3)).argmax())
     sentence = (
-        f"The {count} filters of the first layer, {weight.shape[2]}x{weight.shape[3]} pixels each: red, green and blue are the "
-        f"weights of the three channels, mid-grey is 0. Filter {strongest} has the largest weights."
+        f"The {count} filters of the first layer, {weight.shape[2]}x{weight.shape[3]} pixels each: red, green and blue "
+        f"are the weights of the three channels, mid-grey is 0. Filter {strongest} has the largest weights."
     )
     return fig, sentence
 
@@ -132,8 +132,8 @@ def trajectory(paths: Trajectory) -> tuple[Figure, str]:
     axes.grid(alpha=0.3)
     axes.legend()
     sentence = (
-        f"Distance of each step's loss from float64 PyTorch over {len(paths.ours)} steps: both float32 runs drift alike; ours is "
-        f"{paths.loss_ratio:.2f} times as far as PyTorch's."
+        f"Distance of each step's loss from float64 PyTorch over {len(paths.ours)} steps: both float32 runs drift "
+        f"alike; ours is {paths.loss_ratio:.2f} times as far as PyTorch's."
     )
     return fig, sentence
 

@@ -32,8 +32,8 @@ class ConvBackwardInspector(Inspector):
         image, weight = (np.ascontiguousarray(array, dtype=np.float64) for array in (image, weight))
         if image.ndim != 2 or weight.ndim != 2:
             raise ValueError(
-                f"ConvBackwardInspector: got an image of shape {image.shape} and a weight of shape {weight.shape}; wanted "
-                "(height, width) and (kernel height, kernel width)"
+                f"ConvBackwardInspector: got an image of shape {image.shape} and a weight of shape {weight.shape}; "
+                "wanted (height, width) and (kernel height, kernel width)"
             )
         x, w = backend.from_numpy(image[None, None].copy()), backend.from_numpy(weight[None, None].copy())
         output_shape = backend.conv2d(x, w, None, stride, padding).shape
@@ -61,8 +61,9 @@ class ConvBackwardInspector(Inspector):
         reached = np.count_nonzero(self.input_gradients[self.pixel])
         image, kernel = "×".join(map(str, self.shape)), "×".join(map(str, self.kernel))
         return (
-            f"Backward through a {kernel} convolution of a {image} image, upstream gradient 1 at output pixel ({row}, {column}): "
-            f"{reached} input pixels get a weight as their gradient, and each weight gets the input pixel it met."
+            f"Backward through a {kernel} convolution of a {image} image, upstream gradient 1 at output pixel "
+            f"({row}, {column}): {reached} input pixels get a weight as their gradient, "
+            "and each weight gets the input pixel it met."
         )
 
     def still(self):

@@ -59,6 +59,8 @@ class GraphInspector(Inspector):
         for index, (source, target) in enumerate(self.edges):
             a, b = self.nodes[source], self.nodes[target]
             style = {"color": "#d55e00", "linewidth": 2.2} if index in state["sent"] else {"color": "0.6"}
+            # An arrow that passes over other layers swings around their boxes.
+            style |= {"connectionstyle": f"arc3,rad={-0.3 if b['x'] - a['x'] > 1 else 0}"}
             axes.annotate(
                 "",
                 (b["x"], -b["y"]),
@@ -71,7 +73,7 @@ class GraphInspector(Inspector):
             words = f"{node['name']}\n{'×'.join(map(str, node['shape'])) or 'number'}"
             axes.text(node["x"], -node["y"], words, ha="center", va="center", fontsize=8, bbox=box)
         axes.set_xlim(-0.6, max(node["x"] for node in self.nodes) + 0.6)
-        axes.set_ylim(-_tallest(self.nodes) + 0.4, 0.6)
+        axes.set_ylim(-_tallest(self.nodes) + 0.4, 1.2)
         return figure
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 def best_time(call: Callable[[], object], seconds: float = 0.2) -> float:
     """The shortest time of one `call()`, in seconds, over as many repeats as fit in about `seconds`.
 
-    The shortest, because whatever else runs on the machine can only add to it. The first calls, which fill caches and start
-    threads, are not counted.
+    The shortest, because whatever else runs on the machine can only add to it. The first calls, which fill caches and
+    start threads, are not counted.
     """
     for _ in range(3):
         call()

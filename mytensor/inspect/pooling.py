@@ -57,9 +57,9 @@ class PoolingInspector(Inspector):
         height, width = self.shape
         row, column = divmod(self.winners[self.window], width)
         return (
-            f"Max-pooling of a {height}×{width} image, windows of {self.kernel_size}×{self.kernel_size}, stride {self.stride}. "
-            f"Window {self.window}: the winner {self.pooled[self.window]:g} stands at row {row}, column {column} and gets "
-            f"its gradient, {self.upstream[self.window]:g}."
+            f"Max-pooling of a {height}×{width} image, windows of {self.kernel_size}×{self.kernel_size}, stride "
+            f"{self.stride}. Window {self.window}: the winner {self.pooled[self.window]:g} stands at row {row}, column "
+            f"{column} and gets its gradient, {self.upstream[self.window]:g}."
         )
 
     def still(self):

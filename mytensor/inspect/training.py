@@ -76,7 +76,8 @@ class MistakesInspector(StillPicture, ipywidgets.VBox):
         said = int(probabilities.argmax())
         return (
             f"Test image {self.chosen} of {self._dataset.source}: a {self._dataset.classes[label]}, taken for "
-            f"{self._dataset.classes[said]} ({probabilities[said]:.1%}); the right class got {probabilities[label]:.2%}."
+            f"{self._dataset.classes[said]} ({probabilities[said]:.1%}); the right class got "
+            f"{probabilities[label]:.2%}."
         )
 
     def still(self):

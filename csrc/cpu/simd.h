@@ -63,6 +63,14 @@ inline void store_first(T* destination, Vector<T> vector, int64_t count) {
 template <class T>
 using LaneIndices = Vector<std::conditional_t<sizeof(T) == 4, int32_t, int64_t>>;
 
+// The first `count` lanes of the vector, the others zero, whatever they held.
+template <class T>
+inline Vector<T> keep_first(Vector<T> vector, int64_t count) {
+    LaneIndices<T> lane;
+    for (int i = 0; i < kLanes<T>; i++) lane[i] = i;
+    return lane < static_cast<decltype(lane[0] + 0)>(count) ? vector : Vector<T>{};
+}
+
 // Lane i of the result is lane from[i] of the 2 * kLanes lanes of (a, b).
 template <class T>
 inline Vector<T> shuffle(Vector<T> a, Vector<T> b, LaneIndices<T> from) {

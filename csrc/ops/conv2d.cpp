@@ -13,6 +13,8 @@ struct Conv2dKernels {
 };
 
 KernelTable<Conv2dKernels> table("conv2d", {
+    {Device::cpu, "direct", "A register tile slides over the padded image, without columns; for a stride other than 1 or very short rows it is im2col_gemm.",
+     {cpu::conv2d_direct, cpu::conv2d_direct_input_grad, cpu::conv2d_direct_weight_grad}},
     {Device::cpu, "im2col_gemm", "Image by image: im2col by rows, then the fast matrix product.",
      {cpu::conv2d_im2col_gemm, cpu::conv2d_im2col_gemm_input_grad, cpu::conv2d_im2col_gemm_weight_grad}},
     {Device::cpu, "im2col_naive", "im2col element by element, the columns of the whole batch in memory, then three plain loops.",

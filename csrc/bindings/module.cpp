@@ -12,7 +12,7 @@ py::object& tensor_handler() {
 }
 
 std::string name_of_argument(const py::handle& argument) {
-    if (py::isinstance<NDArray>(argument)) return "NDArray " + describe(argument.cast<const NDArray&>());
+    if (py::isinstance<NDArray>(argument)) return message("NDArray ", describe(argument.cast<const NDArray&>()));
     std::string text = py::str(py::type::of(argument).attr("__name__"));
     if (py::isinstance<py::int_>(argument) || py::isinstance<py::float_>(argument) || py::isinstance<py::tuple>(argument)) {
         text += " " + std::string(py::repr(argument));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ostream>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -24,8 +25,13 @@ struct NotSupported : std::runtime_error {
 using ValueError = std::invalid_argument;
 using IndexError = std::out_of_range;
 
-// "(2, 3, 32, 32)", as Python prints a tuple.
-std::string to_string(const Shape& shape);
+// A shape as Python prints a tuple, "(2, 3, 32, 32)". It is made into text only when the message is written: the arguments of require() below
+// are evaluated at every call of an op, and a check that passes must cost nothing.
+struct ShapeText {
+    const Shape& shape;
+};
+inline ShapeText to_string(const Shape& shape) { return {shape}; }
+std::ostream& operator<<(std::ostream& out, ShapeText text);
 
 // message("conv2d: got ", 3, " channels") -> one string.
 template <class... Parts>

@@ -5,12 +5,10 @@
 
 namespace mt {
 
-std::string to_string(const Shape& shape) {
-    std::ostringstream out;
+std::ostream& operator<<(std::ostream& out, ShapeText text) {
     out << "(";
-    for (size_t i = 0; i < shape.size(); i++) out << (i ? ", " : "") << shape[i];
-    out << (shape.size() == 1 ? ",)" : ")");
-    return out.str();
+    for (size_t i = 0; i < text.shape.size(); i++) out << (i ? ", " : "") << text.shape[i];
+    return out << (text.shape.size() == 1 ? ",)" : ")");
 }
 
 const char* name_of(DType dtype) {
@@ -110,7 +108,7 @@ NDArray NDArray::clone() const {
     return copy;
 }
 
-std::string describe(const NDArray& array) { return message(name_of(array.dtype()), " ", to_string(array.shape())); }
+std::ostream& operator<<(std::ostream& out, ArrayText text) { return out << name_of(text.array.dtype()) << " " << to_string(text.array.shape()); }
 
 void require_floating(const char* op, const char* argument, const NDArray& array) {
     require<TypeError>(is_floating(array.dtype()), op, ": ", argument, " is ", describe(array),

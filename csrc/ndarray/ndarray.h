@@ -75,8 +75,12 @@ class NDArray {
 // Product of the sizes. Throws ValueError when one is negative or the product, in bytes, does not fit 63 bits.
 int64_t checked_size(const Shape& shape, size_t bytes_per_item);
 
-// "float32 (2, 3, 5)": how an error names an array.
-std::string describe(const NDArray& array);
+// "float32 (2, 3, 5)": how an error names an array. Text only when it is written, as to_string(shape).
+struct ArrayText {
+    const NDArray& array;
+};
+inline ArrayText describe(const NDArray& array) { return {array}; }
+std::ostream& operator<<(std::ostream& out, ArrayText text);
 
 // Checks that every op makes; each throws with `op` and `argument` named.
 void require_floating(const char* op, const char* argument, const NDArray& array);

@@ -133,10 +133,43 @@ def test_reading_results_needs_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": path})
 
 
+def test_torchs_loader_serves_the_same_pixels(small):
+    pytest.importorskip("torchvision")
+    from mytensor.compare.twin import PerImage, normalised
+
+    recipe = Recipe(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    loader, whole = PerImage(small[1], recipe), normalised(small[1], recipe)
+    for index in (0, 7, 199):
+        image, label = loader[index]
+        np.testing.assert_allclose(image.numpy(), whole[index].numpy(), rtol=0, atol=1e-6)
+        assert label == small[1].labels[index]
+
+
 def test_the_compare_command(tmp_path, monkeypatch, capsys):
+    from mytensor.compare import side_by_side
+
     monkeypatch.setattr("mytensor.__main__.synthetic", lambda n, seed: synthetic(n // 100, seed))
+    short = side_by_side.trajectory
+    monkeypatch.setattr(side_by_side, "trajectory", lambda dataset, steps, seed: short(dataset, 5, seed))
     file = tmp_path / "results.json"
-    assert main(["compare", "--synthetic", "--epochs", "1", "--seeds", "2", "--no-memory", "--json", str(file)]) == 0
+    assert (
+        main(
+            [
+                "compare",
+                "--dataloader-epochs",
+                "0",
+                "--synthetic",
+                "--epochs",
+                "1",
+                "--seeds",
+                "2",
+                "--no-memory",
+                "--json",
+                str(file),
+            ]
+        )
+        == 0
+    )
     text = capsys.readouterr().out
     assert (
         "ours - PyTorch" in text

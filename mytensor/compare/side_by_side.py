@@ -40,8 +40,8 @@ def run(
 
     data: CIFAR-10's folder, or (training set, test set), or None: wherever CIFAR-10 is found.
     threads: of each side; None: as many as our backend uses now.
-    dataloader_epochs: so many epochs of the first seed are also timed with torch's DataLoader, which converts and
-    normalises image by image in the training process, as the usual torchvision script does.
+    dataloader_epochs: so many epochs of the first seed are also timed with torch's DataLoader, which takes image
+    by image through torchvision's ToTensor and Normalize in the training process, as the usual script does (needs torchvision).
     The first seed's audit (every parameter gets a gradient and moves) and trajectory (``trajectory_steps`` steps beside
     float64 torch) are part of the results. memory: also measure the peak memory of each side, in processes of their
     own, over one epoch (needs a data folder or None, not data sets in memory). command: what to record as the command
@@ -116,10 +116,14 @@ def _run_seed(
     ours = _Ours(recipe, train_set, test_set)
     images, test_images = normalised(train_set, recipe), normalised(test_set, recipe)
     twin = _Torch(recipe, train_set, test_set, ours.trainer.model, images, test_images)
-    loader = _TorchDataLoader(recipe, train_set, test_set, ours.trainer.model, images, test_images)
+    loader = None
+    if dataloader_epochs:
+        loader = _TorchDataLoader(recipe, train_set, test_set, ours.trainer.model, images, test_images)
     for epoch in range(recipe.epochs):
-        sides = [ours, twin] if epoch % 2 == 0 else [twin, ours]
-        for side in [*sides, loader] if epoch < dataloader_epochs else sides:
+        sides: list[_Side] = [ours, twin] if epoch % 2 == 0 else [twin, ours]
+        if loader is not None and epoch < dataloader_epochs:
+            sides.append(loader)
+        for side in sides:
             time.sleep(PAUSE)
             side.run_epoch(epoch)
         print(
@@ -131,7 +135,7 @@ def _run_seed(
             flush=True,
         )
     record = {"seed": recipe.seed, "ours": ours.record, "torch": twin.record}
-    return record | {"torch_dataloader": loader.record} if dataloader_epochs else record
+    return record if loader is None else record | {"torch_dataloader": loader.record}
 
 
 class _Side:
@@ -221,8 +225,10 @@ class _Torch(_Side):
 class _TorchDataLoader(_Torch):
     name = "PyTorch with its DataLoader"
 
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.dataset = PerImage(self.train_set, self.recipe)
+
     def batches(self, epoch: int) -> Iterable[Sequence[torch.Tensor]]:
         generator = torch.Generator().manual_seed(self.recipe.seed * 1000 + epoch)
-        return torch.utils.data.DataLoader(
-            PerImage(self.train_set, self.recipe), self.recipe.batch_size, shuffle=True, generator=generator
-        )
+        return torch.utils.data.DataLoader(self.dataset, self.recipe.batch_size, shuffle=True, generator=generator)

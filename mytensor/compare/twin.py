@@ -8,6 +8,7 @@ from torch import nn
 
 import mytensor as mt
 from mytensor.data import ImageDataset
+from mytensor.data.download import import_torchvision
 from mytensor.training import Recipe
 
 
@@ -54,18 +55,23 @@ def normalised(dataset: ImageDataset, recipe: Recipe, piece: int = 1000) -> torc
 
 
 class PerImage(torch.utils.data.Dataset):
-    """A data set as torchvision's loaders serve it: each image converted and normalised on its own when asked for."""
+    """A data set as torchvision.datasets.CIFAR10 serves it with the transforms ToTensor and Normalize: each image goes
+    through PIL, conversion and normalisation on its own when it is asked for."""
 
     def __init__(self, dataset: ImageDataset, recipe: Recipe):
-        self.images, self.labels = dataset.images, dataset.labels
-        self.mean, self.std = (torch.tensor(values).view(3, 1, 1) for values in (recipe.mean, recipe.std))
+        from PIL import Image
+
+        transforms = import_torchvision().transforms
+        self.to_pil = Image.fromarray
+        self.images = np.ascontiguousarray(dataset.images.transpose(0, 2, 3, 1))  # channels last, as PIL wants them
+        self.labels = dataset.labels
+        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(recipe.mean, recipe.std)])
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        image = torch.from_numpy(self.images[index]).float().div(255)
-        return image.sub_(self.mean).div_(self.std), int(self.labels[index])
+        return self.transform(self.to_pil(self.images[index])), int(self.labels[index])
 
 
 def mean_loss_and_accuracy(model: nn.Module, images: torch.Tensor, labels: np.ndarray) -> tuple[float, float]:

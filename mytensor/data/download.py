@@ -51,6 +51,7 @@ def import_torchvision() -> ModuleType:
         try:
             import torchvision
             import torchvision.datasets
+            import torchvision.transforms
 
             return torchvision
         except RuntimeError as error:

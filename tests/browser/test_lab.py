@@ -2,8 +2,8 @@
 
     make browser-test            (or: pytest tests/browser; a plain pytest leaves these out)
 
-Needs playwright and Chromium (its path: MYTENSOR_CHROMIUM, else the one that is installed). Screenshots of every notebook
-go to build/screenshots, or where MYTENSOR_SCREENSHOTS says.
+Needs playwright and Chromium (its path: MYTENSOR_CHROMIUM, else the one that is installed). Screenshots of every
+notebook go to build/screenshots, or where MYTENSOR_SCREENSHOTS says.
 """
 
 import os

@@ -1,16 +1,17 @@
 # %% [markdown]
-# # 04 · Three kernels for one convolution
+# # 04 · Four kernels for one convolution
 #
 # *30 minutes · before: 02 · <!-- links -->*
 #
-# **The question.** Three kernels compute the same convolution with the same number of multiplications. Why is one of
-# them a hundred times as fast?
+# **The question.** Four kernels compute the same convolution with the same number of multiplications. Why is the best
+# of them a hundred times as fast as the first?
 #
 # ```mermaid
 # flowchart LR
 #     X["image, weight"] --> A["loops<br/>read from where it lies"] --> Y["the same output"]
 #     X --> B["im2col_naive<br/>all columns in memory, plain product"] --> Y
 #     X --> C["im2col_gemm<br/>one image's columns, tiled product"] --> Y
+#     X --> D["direct<br/>no columns, tiles slide over the image"] --> Y
 # ```
 
 # %% [markdown]
@@ -73,11 +74,11 @@ print("unfold and a matrix product = F.conv2d, within the rounding of 28 terms")
 check("conv2d", F.conv2d)
 
 # %% [markdown]
-# ## 4 Three kernels
+# ## 4 Four kernels
 #
 # The backend keeps a table of kernels for each operation. The first one serves unless you choose another.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 for kernel in mt.kernels("conv2d"):
     print(f"{kernel['name']:14} {kernel['description']}")
 
@@ -95,8 +96,9 @@ for kernel in mt.kernels("conv2d"):
 # The same numbers, but not the same bits: floating-point sums depend on their order, and each kernel adds in its own.
 
 # %%
+names = ["loops", "im2col_naive", "im2col_gemm", "direct"]
 results = {}
-for name in ("loops", "im2col_naive", "im2col_gemm"):
+for name in names:
     with mt.use_kernel("conv2d", name):
         results[name] = F.conv2d(x, weight, bias, padding=1)
 for result in results.values():
@@ -129,6 +131,13 @@ source("cpu/conv2d_im2col_naive.cpp", "conv2d_im2col_naive")
 
 # %% tags=["nbval-ignore-output"]
 source("cpu/conv2d_im2col_gemm.cpp", "conv2d_im2col_gemm")
+
+# %% [markdown]
+# **Direct.** With stride 1, what a kernel element sees is the image itself, shifted. So nothing is copied but each
+# image once, into a frame of zeros; the tile reads its rows from there.
+
+# %% tags=["nbval-ignore-output"]
+source("cpu/conv2d_direct.cpp", "convolve_channels")
 
 # %% [markdown]
 # ## 6 Look inside
@@ -197,7 +206,7 @@ def seconds(function):
 
 
 times = {}
-for name in ("loops", "im2col_naive", "im2col_gemm"):
+for name in names:
     with mt.use_kernel("conv2d", name):
         times[name] = seconds(lambda: F.conv2d(x, weight, padding=1))
 times["torch"] = seconds(lambda: torch.conv2d(torch_x, torch_weight, padding=1))
@@ -223,7 +232,7 @@ figure(chart, "Billions of floating-point operations a second, for each kernel a
 #
 # - Which filters give zero wherever the image has one colour? Read it off the filter, then look at
 #   `maps.feature_map`. And at the border?
-# - A 1 × 1 kernel: what are its columns? Time the three kernels on `mt.randn(32, 16, 1, 1)`.
+# - A 1 × 1 kernel: what are its columns? Time the four kernels on `mt.randn(32, 16, 1, 1)`.
 #
 # ## What you built
 #

@@ -1,0 +1,123 @@
+"""Comparing two arrays element by element, within a bound or exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# The c of the bound c * K * eps * magnitude; see the package's docstring.
+ROUNDING = 2
+
+
+class CheckFailed(AssertionError):
+    """A result is wrong. The message names the first wrong element, both values, the bound and the seed."""
+
+
+def to_numpy(array) -> np.ndarray:
+    """A numpy array from a Tensor (mytensor's or torch's), an NDArray, a numpy array or numbers; shares memory where it can."""
+    if hasattr(array, "detach"):
+        array = array.detach()
+    return np.asarray(array.numpy() if hasattr(array, "numpy") else array)
+
+
+def rounding_bound(dtype, reduction_length, magnitude) -> np.ndarray:
+    """c * K * eps * magnitude, plus the smallest normal number, below which results lose digits; 0 where K is 0.
+
+    dtype: of the result that is judged. reduction_length: K, a number or an array. magnitude: (|a| op |b|), broadcasting with K.
+    """
+    precision = np.finfo(dtype)
+    length = np.asarray(reduction_length, dtype=np.float64)
+    bound = ROUNDING * length * float(precision.eps) * np.asarray(magnitude, dtype=np.float64)
+    return np.where(length > 0, bound + float(precision.tiny), 0.0)
+
+
+def close(
+    got,
+    want,
+    *,
+    bound=None,
+    reduction_length=None,
+    magnitude=None,
+    dtype=None,
+    allow_nonfinite: bool = False,
+    name: str = "result",
+    seed: int | None = None,
+) -> None:
+    """Raises CheckFailed unless every element of `got` is within its bound of `want`. Shapes must agree, and dtypes.
+
+    got, want: floating mytensor Tensors, NDArrays, numpy arrays or torch tensors.
+    bound: the largest allowed |got - want|, a number or an array of one per element. Instead of it:
+    reduction_length, magnitude: K and (|a| op |b|); the bound is then 2 * K * eps * magnitude, eps that of got's dtype. The magnitude may
+        be left out for K = 1 (elementwise ops), where it is |want|.
+    dtype: what got's dtype must be; left out, want's. A float64 reference of a float32 result needs it.
+    allow_nonfinite: infinities and NaN are expected; they must then stand at the same places. Else any of them fails.
+    name, seed: for the message.
+    ValueError, TypeError: the question itself is wrong (no bound given, not floating).
+    """
+    got, want = to_numpy(got), to_numpy(want)
+    _require_same_shape_and_dtype(name, got, want.shape, np.dtype(dtype or want.dtype), seed)
+    if got.dtype.kind != "f":
+        raise TypeError(f"check.close: {name} has dtype {got.dtype}; integers are compared exactly, by check.equal")
+    bound = _bound_for(got, want, bound, reduction_length, magnitude)
+
+    got64, want64 = got.astype(np.float64), want.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        error = np.abs(got64 - want64)
+    correct = error <= bound  # False where the error is NaN
+    if allow_nonfinite:
+        same_special = (got64 == want64) | (np.isnan(got64) & np.isnan(want64))
+        correct = np.where(np.isfinite(want64), correct, same_special)
+    else:
+        correct &= np.isfinite(got64) & np.isfinite(want64)
+    _require_all(correct, name, got, want, error, bound, seed)
+
+
+def equal(got, want, *, name: str = "result", seed: int | None = None) -> None:
+    """Raises CheckFailed unless `got` and `want` have the same shape, dtype and bits (so NaN equals the same NaN, and -0.0 is not 0.0)."""
+    got, want = to_numpy(got), to_numpy(want)
+    _require_same_shape_and_dtype(name, got, want.shape, want.dtype, seed)
+    bits = np.dtype(f"u{got.dtype.itemsize}")
+    same = np.ascontiguousarray(got).view(bits) == np.ascontiguousarray(want).view(bits)
+    with np.errstate(invalid="ignore"):
+        error = np.abs(got.astype(np.float64) - want.astype(np.float64))
+    _require_all(same.reshape(got.shape), name, got, want, error, np.zeros(got.shape), seed)
+
+
+def _bound_for(got, want, bound, reduction_length, magnitude) -> np.ndarray:
+    """The bound of every element, from what the caller gave."""
+    if (bound is None) == (reduction_length is None):
+        raise ValueError("check.close: give either bound=, or reduction_length= (and magnitude=); they say how large an error may be")
+    if bound is None:
+        if magnitude is None:
+            if np.any(np.asarray(reduction_length) > 1):
+                raise ValueError(
+                    "check.close: a sum of several terms needs magnitude=, the same op on absolute values; |want| would be too small "
+                    "where terms cancel"
+                )
+            magnitude = np.abs(to_numpy(want))
+        bound = rounding_bound(got.dtype, reduction_length, to_numpy(magnitude))
+    bound = np.asarray(bound, dtype=np.float64)
+    if not np.all(np.isfinite(bound) & (bound >= 0)):
+        raise ValueError("check.close: a bound that is negative, infinite or NaN cannot judge anything")
+    return np.broadcast_to(bound, got.shape)
+
+
+def _require_same_shape_and_dtype(name, got, shape, dtype, seed) -> None:
+    if got.shape != shape:
+        raise CheckFailed(f"{name}: the shape is {got.shape}, wanted {shape}{_seed_text(seed)}")
+    if got.dtype != dtype:
+        raise CheckFailed(f"{name}: the dtype is {got.dtype}, wanted {dtype}{_seed_text(seed)}")
+
+
+def _require_all(correct, name, got, want, error, bound, seed) -> None:
+    if np.all(correct):
+        return
+    wrong = np.argwhere(~correct)
+    first = tuple(int(i) for i in wrong[0])
+    raise CheckFailed(
+        f"{name}: {len(wrong)} of {got.size} elements are wrong; the first is {list(first)}: got {got[first]!r}, wanted "
+        f"{want[first]!r}, error {error[first]:.3g}, allowed {bound[first]:.3g}{_seed_text(seed)}"
+    )
+
+
+def _seed_text(seed) -> str:
+    return "" if seed is None else f" (seed={seed})"

@@ -1,0 +1,255 @@
+"""Bugs planted in the results of a function, which its check must reject.
+
+They imitate kernels that were wrong in published code. Each takes an Attempt (a case that the function has passed) and returns results
+with the bug in them, or None where the case cannot show it (one channel cannot be scrambled). tests/mutants/ plants the like in the C++ source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from mytensor.check.operation import Attempt, Results
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A planted bug: its name, and the way to plant it."""
+
+    name: str
+    plant: Callable[[Attempt], Results | None]
+
+
+def _differing(attempt: Attempt, changed: Results) -> Results | None:
+    """The attempt's results with some replaced; None if that changes nothing."""
+    same = all(
+        attempt.got[key].shape == values.shape and np.array_equal(attempt.got[key], values, equal_nan=values.dtype.kind == "f")
+        for key, values in changed.items()
+    )
+    return None if same else {**attempt.got, **changed}
+
+
+def _gradients(attempt: Attempt) -> list[str]:
+    return [key for key in attempt.got if key.endswith("gradient")]
+
+
+def _each(change: Callable[[np.ndarray], np.ndarray], gradients_only: bool = False) -> Callable:
+    """Plants `change` in the first result that it alters."""
+
+    def plant(attempt: Attempt) -> Results | None:
+        for key in _gradients(attempt) if gradients_only else attempt.got:
+            if attempt.got[key].size:
+                mutated = _differing(attempt, {key: change(attempt.got[key].copy())})
+                if mutated is not None:
+                    return mutated
+        return None
+
+    return plant
+
+
+def _with_last(values: np.ndarray, value) -> np.ndarray:
+    if values.dtype.kind == "f" or np.isfinite(value):
+        values.reshape(-1)[-1] = value
+    return values
+
+
+def _channels_exchanged(values: np.ndarray) -> np.ndarray:
+    return np.roll(values, 1, axis=1) if values.ndim >= 2 else np.roll(values, 1)
+
+
+def _rows_and_columns_mixed(values: np.ndarray) -> np.ndarray:
+    if values.ndim < 2:
+        return values
+    *others, height, width = values.shape
+    return np.ascontiguousarray(values.reshape(*others, width, height).swapaxes(-1, -2))
+
+
+def _upstream_ignored(attempt: Attempt) -> Results | None:
+    if attempt.upstream is None or not _gradients(attempt) or not attempt.upstream.size:
+        return None
+    ones = attempt.call(upstream=np.ones_like(attempt.upstream))
+    return _differing(attempt, {key: ones[key] for key in _gradients(attempt)})
+
+
+COMMON = (
+    Mutant("the last element never written (stale)", _each(lambda values: _with_last(values, values.reshape(-1)[0]))),
+    Mutant("an element is NaN", _each(lambda values: _with_last(values, np.nan))),
+    Mutant("channels exchanged", _each(_channels_exchanged)),
+    Mutant("rows and columns mixed up", _each(_rows_and_columns_mixed)),
+    Mutant("gradients exchanged between channels", _each(_channels_exchanged, gradients_only=True)),
+    Mutant("gradient scaled by the batch size", _each(lambda values: values * values.dtype.type(2), gradients_only=True)),
+    Mutant("upstream gradient taken as ones", _upstream_ignored),
+)
+
+
+def _with_arguments(*changes: tuple[str, Callable], only: tuple[str, ...] | None = None) -> Callable:
+    """Calls the function with changed arguments, and passes the results off as those of the case; `only`: just these results."""
+
+    def plant(attempt: Attempt) -> Results | None:
+        arguments = attempt.case.arguments
+        if any(name not in arguments for name, _ in changes):
+            return None
+        results = attempt.call({name: np.ascontiguousarray(change(arguments[name])) for name, change in changes})
+        return _differing(attempt, {key: values for key, values in results.items() if key in attempt.got and (only is None or key in only)})
+
+    return plant
+
+
+def _flipped(weight: np.ndarray) -> np.ndarray:
+    return weight[..., ::-1, ::-1]
+
+
+KERNEL_FLIPPED = Mutant("kernel flipped", _with_arguments(("weight", _flipped), only=("output",)))
+INPUT_GRADIENT_KERNEL_NOT_FLIPPED = Mutant(
+    "kernel not flipped in the input gradient", _with_arguments(("weight", _flipped), only=("input gradient",))
+)
+KERNEL_SIDES_SWAPPED = Mutant(
+    "kernel height and width swapped",
+    _with_arguments(("weight", lambda w: w.reshape(*w.shape[:2], w.shape[3], w.shape[2]).swapaxes(2, 3)), only=("output",)),
+)
+PADDING_OFF_BY_ONE = Mutant("padding off by one", _with_arguments(("input", lambda x: np.roll(x, 1, axis=-1)), only=("output",)))
+BIAS_FORGOTTEN = Mutant("bias forgotten", _with_arguments(("bias", np.zeros_like), only=("output",)))
+
+
+def _without_last_column(x: np.ndarray) -> np.ndarray:
+    x = x.copy()
+    x[..., -1:] = 0
+    return x
+
+
+LAST_TERM_DROPPED = Mutant(
+    "last term of the sum dropped",
+    lambda attempt: _with_arguments((next(iter(attempt.case.arguments)), _without_last_column), only=("output",))(attempt),
+)
+
+
+def _fold_overwriting(columns: np.ndarray, output_size, kernel_size, padding=0, stride=1, dilation=1) -> np.ndarray:
+    """col2im with `=` where `+=` is right: of overlapping windows the last one wins."""
+
+    def pair(value):
+        return value if isinstance(value, tuple) else (value, value)
+
+    (height, width), kernel = output_size, pair(kernel_size)
+    padding, stride, dilation = pair(padding), pair(stride), pair(dilation)
+    down, across = (
+        (side + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i, side in enumerate((height, width))
+    )
+    columns = columns.reshape(len(columns), columns.shape[1] // (kernel[0] * kernel[1]), *kernel, down, across)
+    image = np.zeros((*columns.shape[:2], height + 2 * padding[0], width + 2 * padding[1]), columns.dtype)
+    for row in range(kernel[0]):
+        for column in range(kernel[1]):
+            top, left = row * dilation[0], column * dilation[1]
+            rows = slice(top, top + stride[0] * (down - 1) + 1, stride[0])
+            image[:, :, rows, left : left + stride[1] * (across - 1) + 1 : stride[1]] = columns[:, :, row, column]
+    return image[:, :, padding[0] : padding[0] + height, padding[1] : padding[1] + width]
+
+
+def _input_gradient_overwriting(attempt: Attempt) -> Results | None:
+    options = dict(attempt.case.options)
+    weight, x = attempt.case.arguments["weight"], attempt.case.arguments["input"]
+    if options.pop("groups", 1) != 1 or x.ndim != 4 or x.size == 0 or "input gradient" not in attempt.got:
+        return None
+    out_channels = weight.shape[0]
+    flat_upstream = attempt.upstream.reshape(len(x), out_channels, -1)
+    columns = np.einsum("ok,nol->nkl", weight.reshape(out_channels, -1), flat_upstream)
+    gradient = _fold_overwriting(columns, x.shape[2:], weight.shape[2:], **options)
+    return _differing(attempt, {"input gradient": gradient.astype(x.dtype)})
+
+
+INPUT_GRADIENT_NOT_ACCUMULATED = Mutant("`=` for `+=` in col2im", _input_gradient_overwriting)
+FOLD_OVERWRITES = Mutant(
+    "`=` for `+=` in col2im",
+    lambda attempt: _differing(
+        attempt, {"output": _fold_overwriting(attempt.case.arguments["columns"], **attempt.case.options).astype(attempt.got["output"].dtype)}
+    ),
+)
+
+
+def _rows_overwritten(attempt: Attempt) -> Results | None:
+    if "input gradient" not in attempt.got:
+        return None
+    gradient = np.zeros_like(attempt.got["input gradient"])
+    gradient[attempt.case.arguments["index"]] = attempt.upstream
+    return _differing(attempt, {"input gradient": gradient})
+
+
+ROWS_OVERWRITTEN = Mutant("`=` for `+=` where an index repeats", _rows_overwritten)
+
+
+def _last_of_ties(attempt: Attempt) -> Results | None:
+    """Routes each upstream element to the last maximum of its window. Only for windows side by side (no stride, no padding)."""
+    x, options = attempt.case.arguments["input"], attempt.case.options
+    if set(options) != {"kernel_size"} or x.size == 0 or "input gradient" not in attempt.got:
+        return None
+    kernel = options["kernel_size"]
+    height, width = (length // kernel * kernel for length in x.shape[2:])
+    blocks = x[:, :, :height, :width].reshape(*x.shape[:2], height // kernel, kernel, width // kernel, kernel).transpose(0, 1, 2, 4, 3, 5)
+    blocks = blocks.reshape(*blocks.shape[:4], kernel * kernel)
+    last = kernel * kernel - 1 - np.argmax(blocks[..., ::-1], axis=-1)
+    gradient = np.zeros_like(attempt.got["input gradient"])
+    for n, c, row, column in np.ndindex(*last.shape):
+        down, right = divmod(int(last[n, c, row, column]), kernel)
+        gradient[n, c, row * kernel + down, column * kernel + right] = attempt.upstream[n, c, row, column]
+    return _differing(attempt, {"input gradient": gradient})
+
+
+LAST_OF_TIES = Mutant("the last of equal elements wins", _last_of_ties)
+
+
+def _padded_with_zero(attempt: Attempt) -> Results | None:
+    if not attempt.case.options.get("padding") or (attempt.case.arguments["input"] >= 0).any():
+        return None
+    output = attempt.got["output"].copy()
+    output[:, :, 0, :] = np.maximum(output[:, :, 0, :], 0)
+    return _differing(attempt, {"output": output})
+
+
+PADDED_WITH_ZERO = Mutant("padding by 0 instead of minus infinity", _padded_with_zero)
+
+
+def _padding_count_swapped(attempt: Attempt) -> Results | None:
+    options = attempt.case.options
+    if "divisor_override" in options:
+        return None
+    results = attempt.call(options={"count_include_pad": not options.get("count_include_pad", True)})
+    return _differing(attempt, {"output": results["output"]})
+
+
+PADDING_COUNT_SWAPPED = Mutant("count_include_pad swapped", _padding_count_swapped)
+
+
+def _maximum_not_subtracted(attempt: Attempt) -> Results | None:
+    """exp of the logits as they are: infinite for large ones, and infinity / infinity is NaN."""
+    logits = attempt.case.arguments["input"]
+    with np.errstate(over="ignore"):
+        overflows = np.isinf(np.exp(logits)).any()
+    if not overflows:
+        return None
+    return _differing(attempt, {"output": np.where(np.isfinite(attempt.got["output"]), logits.dtype.type(np.inf), 0).astype(logits.dtype)})
+
+
+MAXIMUM_NOT_SUBTRACTED = Mutant("log-sum-exp without subtracting the maximum", _maximum_not_subtracted)
+
+
+def _loss_divided_twice(attempt: Attempt) -> Results | None:
+    batch = attempt.case.arguments["target"].size
+    if attempt.case.options.get("reduction", "mean") != "mean" or batch < 2:
+        return None
+    return _differing(attempt, {key: values / values.dtype.type(batch) for key, values in attempt.got.items()})
+
+
+def _ignored_counted(attempt: Attempt) -> Results | None:
+    options, target = attempt.case.options, attempt.case.arguments["target"]
+    ignored = (target == options.get("ignore_index", -100)).sum()
+    if options.get("reduction", "mean") != "mean" or "weight" in options or not ignored:
+        return None
+    share = (target.size - ignored) / target.size
+    return _differing(attempt, {key: values * values.dtype.type(share) for key, values in attempt.got.items()})
+
+
+LOSS_DIVIDED_TWICE = Mutant("divided by the batch size twice", _loss_divided_twice)
+IGNORED_COUNTED = Mutant("ignored labels counted in the mean", _ignored_counted)

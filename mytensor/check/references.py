@@ -1,0 +1,119 @@
+"""References and error sizes that torch does not offer, in numpy and float64."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+def sum_to_shape(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Sums over the dimensions along which an array of `shape` was broadcast to values.shape."""
+    values = values.sum(axis=tuple(range(values.ndim - len(shape))))
+    stretched = tuple(axis for axis, length in enumerate(shape) if length == 1 and values.shape[axis] != 1)
+    return values.sum(axis=stretched, keepdims=True)
+
+
+class SoftmaxSizes(NamedTuple):
+    """How large the errors of a softmax over K logits x can be, in units of eps; shaped like x, or 1 along dim.
+
+    relative: of y = exp(x - m) / sum exp(x - m): rounding x - m moves the exponent by |x - m| eps/2, in the term itself and on average (weighted by
+        y) in the sum; the sum of K terms, exp and the division add K + 8.
+    absolute: of log-sum-exp = m + log(sum exp(x - m)): the sum's relative error becomes the logarithm's absolute one; m, the logarithm
+        and their sum are rounded.
+    """
+
+    relative: np.ndarray
+    absolute: np.ndarray
+
+
+def softmax_sizes(logits: np.ndarray, dims) -> SoftmaxSizes:
+    """The error sizes of the softmax and log-sum-exp of `logits` over `dims`."""
+    x = logits.astype(np.float64)
+    dims = (dims,) if isinstance(dims, int) else dims
+    count = int(np.prod([x.shape[dim] for dim in dims]))
+    m = x.max(axis=dims, keepdims=True)
+    powers = np.exp(x - m)
+    total = powers.sum(axis=dims, keepdims=True)
+    spread = (powers / total * (m - x)).sum(axis=dims, keepdims=True)
+    of_sum = count + 8 + spread
+    logarithm = np.log(total)
+    return SoftmaxSizes(of_sum + (m - x), of_sum + 2 * np.abs(m) + 2 * np.abs(logarithm))
+
+
+def cross_entropy_sizes(logits, target, upstream, weight=None, reduction="mean", ignore_index=-100, label_smoothing=0.0) -> dict[str, np.ndarray]:
+    """Error sizes of cross_entropy and its input gradient, in units of eps.
+
+    With q_c the smoothed, weighted target of class c (0 where the label is ignored), Q = sum_c q_c and W the divisor,
+        loss = -sum_c q_c log y_c / W,    d loss / d x_c = (Q y_c - q_c) / W.
+    """
+    x = np.moveaxis(logits.astype(np.float64), 1, -1)  # classes last
+    classes = x.shape[-1]
+    weight = np.ones(classes) if weight is None else weight.astype(np.float64)
+    valid = target != ignore_index
+    label = np.where(valid, target, 0)
+    q = (1 - label_smoothing) * weight * (np.arange(classes) == label[..., None]) + label_smoothing / classes * weight
+    q = q * valid[..., None]
+    divisor = (weight[label] * valid).sum() if reduction == "mean" else 1.0
+    sizes = softmax_sizes(x, -1)
+    log_y = sizes.absolute + np.abs(x)  # the error of one log y_c
+    y = np.exp(x - x.max(-1, keepdims=True))
+    y /= y.sum(-1, keepdims=True)
+    terms = 1 if reduction == "none" else target.size
+    loss = (q * (log_y + (terms + 4) * np.abs(np.log(np.maximum(y, 1e-300))))).sum(-1) / divisor
+    up = np.abs(upstream.astype(np.float64))
+    up = up[..., None] if reduction == "none" else up
+    gradient = up / divisor * (y * q.sum(-1, keepdims=True) * (log_y + sizes.relative) + q * (terms + 8))
+    return {"output": loss if reduction == "none" else loss.sum(), "input gradient": np.moveaxis(gradient, -1, 1)}
+
+
+def gather_batch(images, index, mean, std, flip, crop, padding) -> np.ndarray:
+    """(B, C, H, W) float64: the images that index names, padded by zeros, cropped at `crop` (row, column), mirrored, normalised."""
+    height, width = images.shape[2:]
+    padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    out = np.empty((len(index), *images.shape[1:]))
+    for i, number in enumerate(index):
+        top, left = (padding, padding) if crop is None else crop[i]
+        image = padded[number, :, top : top + height, left : left + width]
+        out[i] = image[:, :, ::-1] if flip is not None and flip[i] else image
+    return (out / 255 - mean[:, None, None]) / std[:, None, None]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3; SC 2011)
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
+    """(n, 4) uint32 counters and a key of two 32-bit words -> (n, 4) uint32 random words."""
+    words = counter.astype(np.uint64)
+    low32 = np.uint64(0xFFFFFFFF)
+    first_key, second_key = key
+    for _ in range(10):
+        products = words[:, 0] * np.uint64(0xD2511F53), words[:, 2] * np.uint64(0xCD9E8D57)
+        high, low = [p >> np.uint64(32) for p in products], [p & low32 for p in products]
+        words = np.stack(
+            [high[1] ^ words[:, 1] ^ np.uint64(first_key), low[1], high[0] ^ words[:, 3] ^ np.uint64(second_key), low[0]], axis=1
+        )
+        first_key, second_key = (first_key + 0x9E3779B9) % 2**32, (second_key + 0xBB67AE85) % 2**32
+    return words.astype(np.uint32)
+
+
+def _words(shape, seed: int, offset: int) -> np.ndarray:
+    """The random word of each element: element i takes word i % 4 of counter offset + i // 4, under the key `seed`."""
+    count = int(np.prod(shape))
+    blocks = [offset + block for block in range(-(-count // 4))]
+    counters = np.array([[block % 2**32, block >> 32, 0, 0] for block in blocks], np.uint32).reshape(-1, 4)
+    return philox(counters, (seed % 2**32, seed >> 32)).reshape(-1)
+
+
+def uniform(shape, low, high, seed, offset, dtype) -> np.ndarray:
+    raise NotImplementedError
+
+
+def normal(shape, mean, std, seed, offset, dtype) -> np.ndarray:
+    raise NotImplementedError
+
+
+def random_sizes(name, values, a, b):
+    raise NotImplementedError

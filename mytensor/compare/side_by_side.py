@@ -40,12 +40,13 @@ def run(
 
     data: CIFAR-10's folder, or (training set, test set), or None: wherever CIFAR-10 is found.
     threads: of each side; None: as many as our backend uses now.
-    dataloader_epochs: so many epochs of the first seed are also timed with torch's DataLoader, which takes image
-    by image through torchvision's ToTensor and Normalize in the training process, as the usual script does (needs torchvision).
-    The first seed's audit (every parameter gets a gradient and moves) and trajectory (``trajectory_steps`` steps beside
-    float64 torch) are part of the results. memory: also measure the peak memory of each side, in processes of their
-    own, over one epoch (needs a data folder or None, not data sets in memory). command: what to record as the command
-    that made these results.
+    json: the file to write. command: what to record as the command that made these results.
+    dataloader_epochs: so many epochs of the first seed are also timed with torch's DataLoader, which takes image by
+    image through torchvision's ToTensor and Normalize in the training process, as the usual script does.
+    memory: also measure the peak memory of each side over one epoch, in processes of their own (not where ``data`` are
+    data sets in memory).
+    trajectory_steps: how long the first seed's trajectory beside float64 torch is. With it comes the first seed's
+    audit: every parameter gets a gradient and moves.
 
     Both sides start from the same weights (drawn by ours under the seed), see the same batches in the same order, take
     pixels that are in memory already (ours uint8, normalised batch by batch; torch float32, normalised beforehand),

@@ -1,0 +1,73 @@
+#include "sgd.h"
+
+#include <algorithm>
+
+#include "../cpu/sgd.h"
+#include "kernel_table.h"
+
+namespace mt {
+namespace {
+
+KernelTable<cpu::SgdKernel> sgd_table("sgd_step_", {{Device::cpu, "all_at_once", "one parallel region over all elements of all parameters", &cpu::sgd_step}});
+
+void check_settings(const char* op, const SgdSettings& settings) {
+    require<ValueError>(settings.lr >= 0, op, ": lr is ", settings.lr, "; wanted 0 or more");
+    require<ValueError>(settings.momentum >= 0, op, ": momentum is ", settings.momentum, "; wanted 0 or more");
+    require<ValueError>(settings.weight_decay >= 0, op, ": weight_decay is ", settings.weight_decay, "; wanted 0 or more");
+    require<ValueError>(!settings.nesterov || (settings.momentum > 0 && settings.dampening == 0), op, ": nesterov wants momentum above 0 and dampening 0; got ",
+                        settings.momentum, " and ", settings.dampening);
+}
+
+// Arrays that are written, or written and read by different threads, must not share memory.
+void require_apart(const char* op, const std::vector<NDArray>& parameters, const std::vector<NDArray>& velocities) {
+    std::vector<std::pair<const char*, const char*>> spans;
+    for (const auto* list : {&parameters, &velocities}) {
+        for (const NDArray& array : *list) {
+            const auto* begin = static_cast<const char*>(array.raw());
+            if (array.size() > 0) spans.emplace_back(begin, begin + array.bytes());
+        }
+    }
+    std::sort(spans.begin(), spans.end());
+    for (size_t i = 1; i < spans.size(); i++) {
+        require<ValueError>(spans[i - 1].second <= spans[i].first, op,
+                            ": two of the parameters and velocities share memory; hand over every parameter once");
+    }
+}
+
+}  // namespace
+
+void sgd_step_(std::vector<NDArray>& parameters, const std::vector<NDArray>& gradients, std::vector<NDArray>& velocities, const SgdSettings& settings) {
+    const char* op = "sgd_step_";
+    check_settings(op, settings);
+    const bool has_velocities = settings.momentum != 0;
+    require<ValueError>(gradients.size() == parameters.size(), op, ": got ", parameters.size(), " parameters but ", gradients.size(), " gradients");
+    require<ValueError>(!has_velocities || velocities.size() == parameters.size(), op, ": got ", parameters.size(), " parameters but ", velocities.size(),
+                        " velocities; with momentum every parameter has one");
+    if (parameters.empty()) return;
+
+    std::vector<cpu::SgdTensor> tensors;
+    for (size_t i = 0; i < parameters.size(); i++) {
+        const std::string name = message("parameters[", i, "]"), gradient_name = message("gradients[", i, "]"), velocity_name = message("velocities[", i, "]");
+        NDArray& parameter = parameters[i];
+        require_floating(op, name.c_str(), parameter);
+        require_same_dtype(op, "parameters[0]", parameters[0], name.c_str(), parameter);
+        require_same_device(op, "parameters[0]", parameters[0], name.c_str(), parameter);
+        const auto check_partner = [&](const std::string& partner_name, const NDArray& partner) {
+            require_same_dtype(op, name.c_str(), parameter, partner_name.c_str(), partner);
+            require_same_device(op, name.c_str(), parameter, partner_name.c_str(), partner);
+            require_shape(op, partner_name.c_str(), partner, parameter.shape());
+        };
+        check_partner(gradient_name, gradients[i]);
+        if (has_velocities) check_partner(velocity_name, velocities[i]);
+        tensors.push_back({parameter.raw(), gradients[i].raw(), has_velocities ? velocities[i].raw() : nullptr, parameter.size()});
+    }
+    require_apart(op, parameters, has_velocities ? velocities : std::vector<NDArray>{});
+
+    sgd_table.pick(parameters[0].device())(tensors, settings, parameters[0].dtype());
+    for (NDArray& parameter : parameters) parameter.bump_version();
+    if (has_velocities) {
+        for (NDArray& velocity : velocities) velocity.bump_version();
+    }
+}
+
+}  // namespace mt

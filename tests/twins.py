@@ -11,9 +11,10 @@ EPSILON = np.finfo(np.float64).eps
 
 
 def close(ours, theirs, terms: int = 64) -> None:
-    """|ours - theirs| <= terms * eps * largest magnitude, element by element; NaN and infinities must agree in place.
+    """|ours - theirs| <= terms * eps * magnitude, element by element; NaN and infinities must agree in place.
 
     terms: how many roundings lie on the way to an element (the longest sum times the operations in a row).
+    magnitude: the largest element, or 1 if that is more, since the arguments are of order 1 and what is added up may cancel.
     """
     ours = np.asarray(ours.detach().numpy() if hasattr(ours, "detach") else ours)
     theirs = np.asarray(theirs.detach().numpy() if hasattr(theirs, "detach") else theirs)
@@ -25,7 +26,7 @@ def close(ours, theirs, terms: int = 64) -> None:
     np.testing.assert_array_equal(ours[~finite], theirs[~finite])
     assert np.isfinite(ours[finite]).all()
     if finite.any():
-        scale = max(np.abs(theirs[finite]).max(), np.finfo(np.float64).tiny)
+        scale = max(np.abs(theirs[finite]).max(), 1.0)
         error = np.abs(ours[finite] - theirs[finite])
         assert (error <= terms * EPSILON * scale).all(), f"largest error {error.max()}, scale {scale}"
 

@@ -14,7 +14,7 @@ def close(ours, theirs, terms: int = 64) -> None:
     """|ours - theirs| <= terms * eps * magnitude, element by element; NaN and infinities must agree in place.
 
     terms: how many roundings lie on the way to an element (the longest sum times the operations in a row).
-    magnitude: the largest element, or 1 if that is more, since the arguments are of order 1 and what is added up may cancel.
+    magnitude: the largest element, but at least 1: the arguments are of order 1, and what is added up may cancel.
     """
     ours = np.asarray(ours.detach().numpy() if hasattr(ours, "detach") else ours)
     theirs = np.asarray(theirs.detach().numpy() if hasattr(theirs, "detach") else theirs)

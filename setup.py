@@ -23,7 +23,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import platform
 import shlex
 import shutil
 import subprocess

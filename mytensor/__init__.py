@@ -1,5 +1,6 @@
 """mytensor: a small deep-learning framework to read, with a compiled backend. `import mytensor as mt`."""
 
+from mytensor._build_check import csrc_path
 from mytensor._build_check import load_backend as _load_backend
 
 _load_backend()  # first: it says what to do when the extension is missing or stale
@@ -63,6 +64,7 @@ __all__ = [
     "arange",
     "autograd",
     "cat",
+    "csrc_path",
     "empty",
     "empty_cache",
     "empty_like",

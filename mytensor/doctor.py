@@ -103,22 +103,28 @@ def _backend() -> list[Finding]:
 def _devices() -> list[Finding]:
     threads, cores = backend.get_num_threads(), os.cpu_count()
     lines = [Finding("Devices", "cpu", f"{cpu_model()}, {threads} threads used of {cores} processors")]
-    built = backend.build_info().get("cuda")
-    driver = nvidia_driver()
-    if not built:
-        why = (
-            "no CUDA compiler (nvcc) was found when the backend was built"
-            if not driver
-            else (
-                f"NVIDIA driver {driver} is here, but nvcc was not found when the backend was built; "
-                f"put nvcc on PATH and run `{BUILD_COMMAND}`"
-            )
-        )
-        lines.append(Finding("Devices", "cuda", f"off: {why}", "off"))
-    else:
-        state = "off: its kernels are not part of this version; it reports the GPUs"
-        lines.append(Finding("Devices", "cuda", f"{built}; driver {driver or 'not found'}; {state}", "off"))
+    lines.append(_cuda())
     return lines
+
+
+def _cuda() -> Finding:
+    info = backend.cuda_info()
+    if not info["built"]:
+        why = "the backend was built without CUDA: no compiler for it (nvcc) was found, or MYTENSOR_CUDA=0 was set"
+        if driver := nvidia_driver():
+            why += f"; NVIDIA driver {driver} is here, so put nvcc on PATH and run `{BUILD_COMMAND}`"
+        return Finding("Devices", "cuda", f"off: {why}", "off")
+    gpus = ", ".join(
+        f"{gpu['name']} (sm_{gpu['compute_capability'][0]}{gpu['compute_capability'][1]}, "
+        f"{gpu['total_memory'] / 2**30:.0f} GiB)"
+        for gpu in info["gpus"]
+    )
+    driver = f"driver for CUDA {info['driver_version']}" if info["driver_version"] else "no driver"
+    found = gpus or f"no GPU ({info['problem']})"
+    kernels = "its kernels are not part of this version, so training runs on the CPU"
+    return Finding(
+        "Devices", "cuda", f"off: {kernels}; built with {backend.build_info()['cuda']}; {driver}; {found}", "off"
+    )
 
 
 def _kernels() -> list[Finding]:

@@ -77,12 +77,28 @@ def test_damaged_data_are_wrong(tmp_path, capsys):
 
 
 def test_cuda_is_explained(monkeypatch):
-    info = doctor.backend.build_info() | {"cuda": None}
-    monkeypatch.setattr(doctor.backend, "build_info", lambda: info)
+    without = {
+        "built": False,
+        "runtime_version": None,
+        "driver_version": None,
+        "gpus": [],
+        "problem": "built without CUDA",
+    }
+    monkeypatch.setattr(doctor.backend, "cuda_info", lambda: without)
     monkeypatch.setattr(doctor, "nvidia_driver", lambda: None)
-    assert "no CUDA compiler" in values(doctor.examine(), "cuda")[0].value
+    assert "built without CUDA" in values(doctor.examine(), "cuda")[0].value
     monkeypatch.setattr(doctor, "nvidia_driver", lambda: "570.1")
     assert "driver 570.1 is here" in values(doctor.examine(), "cuda")[0].value
+
+    no_driver = {"built": True, "runtime_version": "13.0", "driver_version": None, "gpus": [], "problem": "no driver"}
+    monkeypatch.setattr(doctor.backend, "cuda_info", lambda: no_driver)
+    assert "no driver" in values(doctor.examine(), "cuda")[0].value
+
+    gpu = {"name": "GPU X", "compute_capability": (9, 0), "total_memory": 80 * 2**30}
+    monkeypatch.setattr(
+        doctor.backend, "cuda_info", lambda: no_driver | {"driver_version": "13.0", "gpus": [gpu], "problem": None}
+    )
+    assert "GPU X (sm_90, 80 GiB)" in values(doctor.examine(), "cuda")[0].value
 
 
 def test_facts(monkeypatch):

@@ -307,11 +307,12 @@ class BuildBackend(build_ext):
                 identity = [cuda.version, host.version, *flags]
             else:
                 flags = [*COMMON_FLAGS, *openmp, *defines, *host.extra_flags]
+                identity = [*versions, *host.command]
                 if source.parent.name == "cpu":
                     flags += [*host.arch_flags, *KERNEL_FLAGS]
+                    identity += host.cpu_features  # "native" means another thing on another machine
                 command = [*host.command, *flags, *project_includes, *system_includes]
-                # "native" means another thing on another machine.
-                identity = [*versions, *host.cpu_features, *host.command, *flags]
+                identity += flags
             objects.append(ObjectFile(source, command, identity))
         self._write_build_facts(host, cuda)
         return objects
@@ -348,11 +349,14 @@ class BuildBackend(build_ext):
             header.write_text(text)
 
     def _compile(self, objects: list[ObjectFile]) -> None:
+        wanted = os.environ.get("MYTENSOR_JOBS") or str(os.cpu_count() or 1)
+        if not wanted.isdecimal() or int(wanted) < 1:
+            raise BuildError(f"MYTENSOR_JOBS={wanted}; it must be a positive number.")
+        jobs = int(wanted)
         waiting = [item for item in objects if self.force or not item.is_current()]
         if not waiting:
             say("all objects are up to date")
             return
-        jobs = int(os.environ.get("MYTENSOR_JOBS") or os.cpu_count() or 1)
         say(f"compiling {len(waiting)} of {len(objects)}, {jobs} at a time")
         # The largest first: the last job then ends soon after the others.
         waiting.sort(key=lambda item: item.source.stat().st_size, reverse=True)

@@ -19,15 +19,20 @@ int initial_threads() {
 struct Threads {
     int wanted = initial_threads();
     bool is_forked_child = false;
+
+    Threads();
 };
 
+// Made at the first use, not when the extension is loaded: the CPU has not been checked by then, and this file may use all its instructions.
 Threads& threads() {
     static Threads instance;
     return instance;
 }
 
 // libgomp's pool does not survive a fork: a parallel region in the child would wait for threads that are not there.
-[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] { threads().is_forked_child = true; });
+Threads::Threads() {
+    pthread_atfork(nullptr, nullptr, [] { threads().is_forked_child = true; });
+}
 
 }  // namespace
 

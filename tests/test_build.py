@@ -1,0 +1,262 @@
+"""The build: what is rebuilt when, what is said when it fails, and how a binary that does not fit is noticed.
+
+The tests build a tiny backend of their own with the project's setup.py, in a folder of their own.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import mytensor_backend
+import pytest
+
+import mytensor
+from mytensor import _build_check
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+TINY_MODULE = """
+#include <Python.h>
+#include "build_facts.h"
+#include "cpu_check.h"
+#include "../ops/answer.h"
+
+static PyObject* build_info(PyObject*, PyObject*) {
+    return Py_BuildValue("{ss}", "source_hash", mt::build_facts().source_hash);
+}
+static PyObject* get_answer(PyObject*, PyObject*) { return PyLong_FromLong(answer() + 0 * ANSWER_VERSION); }
+static PyMethodDef methods[] = {
+    {"build_info", build_info, METH_NOARGS, ""}, {"answer", get_answer, METH_NOARGS, ""}, {}};
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "mytensor_backend", "", -1, methods, {}, {}, {}, {}};
+
+PyMODINIT_FUNC PyInit_mytensor_backend() {
+    const std::string problem = mt::cpu_problem();
+    if (problem.empty()) return PyModule_Create(&definition);
+    PyErr_SetString(PyExc_ImportError, problem.c_str());
+    return nullptr;
+}
+"""
+
+
+class Project:
+    """A copy of the build with a backend of two small sources."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        for name in ("setup.py", "pyproject.toml", "LICENSE", "README.md", "mytensor/_build_check.py"):
+            self.write(name, (ROOT / name).read_text(encoding="utf-8"))
+        for name in ("build_facts.h", "build_facts.cpp", "cpu_check.h", "cpu_check.cpp"):
+            self.write(f"csrc/bindings/{name}", (ROOT / "csrc/bindings" / name).read_text(encoding="utf-8"))
+        self.write("csrc/bindings/module.cpp", TINY_MODULE)
+        self.write("csrc/ops/answer.h", "#define ANSWER_VERSION 1\nint answer();\n")
+        self.write("csrc/cpu/answer.cpp", "int answer() { return 42; }\n")
+        self.write("mytensor/__init__.py", "from mytensor._build_check import load_backend\nbackend = load_backend()\n")
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def _python(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("MYTENSOR_")}
+        variables |= {"MYTENSOR_CUDA": "0", "PYTHONPATH": ""} | environment
+        return subprocess.run(
+            [sys.executable, *arguments], cwd=self.folder, env=variables, capture_output=True, text=True, timeout=120
+        )
+
+    def build(self, **environment: str) -> set[str]:
+        """Builds, and returns the sources that were compiled."""
+        result = self.try_build(**environment)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return set(re.findall(r"^mytensor_backend:   (csrc/\S+)", result.stdout, re.MULTILINE))
+
+    def try_build(self, **environment: str) -> subprocess.CompletedProcess:
+        return self._python("setup.py", "build_ext", "--inplace", **environment)
+
+    def run(self, program: str) -> subprocess.CompletedProcess:
+        return self._python("-c", program)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+FACTS = "csrc/bindings/build_facts.cpp"  # holds the hash of all sources, so every change reaches it
+
+
+def test_only_what_changed_is_compiled_again(project):
+    everything = {FACTS, "csrc/bindings/cpu_check.cpp", "csrc/bindings/module.cpp", "csrc/cpu/answer.cpp"}
+    assert project.build() == everything
+    assert project.build() == set()
+    project.write("csrc/cpu/answer.cpp", "int answer() { return 43; }\n")
+    assert project.build() == {"csrc/cpu/answer.cpp", FACTS}
+    assert project.run("import mytensor; print(mytensor.backend.answer())").stdout == "43\n"
+    project.write("csrc/ops/answer.h", "#define ANSWER_VERSION 2\nint answer();\n")
+    assert project.build() == {"csrc/bindings/module.cpp", FACTS}
+    assert project.build(MYTENSOR_ARCH="none") == {"csrc/cpu/answer.cpp", FACTS}
+    assert project.build(CXXFLAGS="-DSOMETHING") == everything
+
+
+def test_a_stale_binary_is_noticed_at_import(project):
+    project.build()
+    assert project.run("import mytensor").stderr == ""
+    project.write("csrc/cpu/answer.cpp", "int answer() { return 44; }\n")
+    warning = project.run("import mytensor")
+    assert warning.returncode == 0
+    assert warning.stderr.count("RuntimeWarning") == 1
+    assert "stale" in warning.stderr and "make setup" in warning.stderr and "pip install -e ." in warning.stderr
+    project.build()
+    assert project.run("import mytensor").stderr == ""
+
+
+def test_a_missing_backend_is_one_sentence_with_the_command(project):
+    result = project.run("import mytensor")
+    assert result.stderr.splitlines()[-1] == (
+        "ImportError: the compiled backend mytensor_backend is not built for this Python; "
+        "run `make setup` or `pip install -e .`."
+    )
+    assert "During handling" not in result.stderr
+
+
+def test_a_cpu_without_the_instructions_is_told_so_at_import(project):
+    setup = (project.folder / "setup.py").read_text(encoding="utf-8")
+    assert setup.count("CPU_FEATURES = {\n") == 1
+    project.write("setup.py", setup.replace("CPU_FEATURES = {\n", 'CPU_FEATURES = {\n    "avx9": "__cplusplus",\n'))
+    project.build()
+    last_line = project.run("import mytensor").stderr.splitlines()[-1]
+    assert last_line.startswith(
+        "ImportError: mytensor_backend was built for another CPU (native): this one lacks avx9."
+    )
+    assert "make setup" in last_line and "MYTENSOR_ARCH" in last_line
+
+
+def test_a_source_that_does_not_compile_ends_in_a_sentence(project):
+    project.write("csrc/cpu/answer.cpp", "int answer() { return forty_two; }\n")
+    result = project.try_build()
+    assert result.returncode != 0 and "Traceback" not in result.stderr
+    assert "'forty_two' was not declared" in result.stderr.replace("‘", "'").replace("’", "'")
+    assert result.stderr.splitlines()[-1].startswith(
+        "mytensor_backend was not built: the compiler rejected csrc/cpu/answer.cpp"
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"CXX": "no-such-compiler"}, "CXX names no-such-compiler, which is not there."),
+        ({"MYTENSOR_ARCH": "z80"}, "the compiler does not know MYTENSOR_ARCH=z80"),
+        ({"MYTENSOR_CUDA": "yes"}, "MYTENSOR_CUDA=yes; it must be 0 or 1."),
+        ({"MYTENSOR_JOBS": "many"}, "MYTENSOR_JOBS=many; it must be a positive number."),
+    ],
+)
+def test_a_bad_setting_ends_in_a_sentence(project, environment, sentence):
+    result = project.try_build(**environment)
+    assert result.returncode != 0 and "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(f"mytensor_backend was not built: {sentence}")
+
+
+def test_the_hash_sees_contents_names_and_places(tmp_path):
+    def hash_of(files: dict[str, str]) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        return _build_check.source_hash(folder)
+
+    original = hash_of({"cpu/a.cpp": "one", "cpu/b.cpp": "two"})
+    assert hash_of({"cpu/b.cpp": "two", "cpu/a.cpp": "one"}) == original
+    assert hash_of({"cpu/a.cpp": "one", "cpu/b.cpp": "two", "notes.txt": "not a source"}) == original
+    for changed in (
+        {"cpu/a.cpp": "one", "cpu/b.cpp": "three"},
+        {"cpu/a.cpp": "one", "cpu/c.cpp": "two"},
+        {"cpu/a.cpp": "one", "ops/b.cpp": "two"},
+        {"cpu/a.cpp": "onetwo", "cpu/b.cpp": ""},
+        {"cpu/a.cpp": "one"},
+        {"cpu/a.cpp": "one", "cpu/b.cpp": "two", "cpu/b.h": ""},
+    ):
+        assert hash_of(changed) != original
+
+
+def test_build_info_and_sources_of_the_real_backend():
+    info = mytensor_backend.build_info()
+    assert info["source_hash"] == _build_check.source_hash(mytensor.csrc_path())
+    assert "fast-math" not in info["flags"] + info["kernel_flags"]
+    assert isinstance(info["openmp"], bool) and isinstance(info["cpu_features"], list)
+    cuda = mytensor_backend.cuda_info()
+    assert cuda["built"] == (info["cuda"] is not None)
+    assert (cuda["problem"] is None) == bool(cuda["gpus"])
+
+
+def test_no_kernel_file_runs_code_when_the_library_is_loaded():
+    """csrc/cpu may use instructions that this CPU lacks: nothing of it may run before the check at import."""
+    objects = sorted((ROOT / "build" / "objects").glob(f"{sys.implementation.cache_tag}-*/cpu/*.o"))
+    sources = {path.name for path in (ROOT / "csrc" / "cpu").glob("*.cpp")}
+    assert sources <= {path.name.removesuffix(".o") for path in objects}, "build in this checkout first: make setup"
+    for path in objects:
+        symbols = subprocess.run(["nm", str(path)], capture_output=True, text=True, check=True).stdout
+        assert "_GLOBAL__sub_I_" not in symbols, f"{path.name} has a global that is initialised at load time"
+
+
+# ------------------------------------------------------------------------------------- the checks of `make setup`
+
+TOOLS = ("sh", "dirname", "cat", "cksum", "rm")
+REAL_PYTHON = sys.executable
+
+
+def set_up(tmp_path: pathlib.Path, programs: dict[str, str], **environment: str) -> subprocess.CompletedProcess:
+    """Runs scripts/setup.sh in an empty project, where TOOLS and `programs` (name: shell script) alone are on PATH."""
+    project, binaries = tmp_path / "project", tmp_path / "bin"
+    (project / "scripts").mkdir(parents=True)
+    binaries.mkdir()
+    for name in ("scripts/setup.sh", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, project / name)
+    for name in TOOLS:
+        (binaries / name).symlink_to(shutil.which(name))
+    for name, script in programs.items():
+        (binaries / name).write_text(f"#!/bin/sh\n{script}\n")
+        (binaries / name).chmod(0o755)
+    return subprocess.run(
+        ["sh", "scripts/setup.sh"],
+        cwd=project,
+        env={"PATH": str(binaries)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def python_that_fails_on(pattern: str) -> str:
+    return f'case "$*" in {pattern}) exit 1 ;; esac\nexec "{REAL_PYTHON}" "$@"'
+
+
+GOOD_PYTHON = f'exec "{REAL_PYTHON}" "$@"'
+
+
+@pytest.mark.parametrize(
+    ("programs", "environment", "sentence"),
+    [
+        ({"python3": GOOD_PYTHON}, {}, "no C++ compiler was found; on Debian or Ubuntu: apt-get install g++."),
+        ({"python3": GOOD_PYTHON, "g++": ""}, {"CXX": "icpx"}, "no C++ compiler was found (CXX=icpx)"),
+        ({"g++": ""}, {}, "no Python 3.11 or later was found"),
+        ({"g++": "", "python3": "exit 1"}, {}, "no Python 3.11 or later was found"),
+        ({"g++": "", "python3": "exit 1"}, {"PYTHON": "python3"}, "PYTHON=python3 is not Python 3.11 or later."),
+        ({"g++": "", "python3": python_that_fails_on("*ensurepip*")}, {}, "python3 cannot make virtual environments"),
+        ({"g++": "", "python3": python_that_fails_on("*Python.h*")}, {}, "the C header Python.h of python3 is missing"),
+        # An old python3, and a newer one under its full name.
+        (
+            {"g++": "", "python3": "exit 1", "python3.12": python_that_fails_on("*Python.h*")},
+            {},
+            "the C header Python.h of python3.12",
+        ),
+    ],
+)
+def test_set_up_says_in_one_sentence_what_is_missing(tmp_path, programs, environment, sentence):
+    result = set_up(tmp_path, programs, **environment)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"make setup: {sentence}")
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "project" / ".venv").exists()

@@ -81,7 +81,7 @@ class BuildError(SystemExit):
 
 
 def say(message: str) -> None:
-    print(f"mytensor_backend: {message}", flush=True)
+    print(f"mytensor_backend: {message}\n", end="", flush=True)  # one write: several threads speak
 
 
 def load_build_check():

@@ -75,7 +75,7 @@ def im2col(image, kh, kw):
 # %%
 columns = im2col(image[0], 3, 2)
 product = weight.reshape(4, -1) @ columns
-print(f"({weight.reshape(4, -1).shape}) @ ({columns.shape}) = {product.shape}")
+print(f"{weight.reshape(4, -1).shape} @ {columns.shape} -> {product.shape}")
 check.close(
     product.reshape(4, 5, 5), torch_conv2d(image, weight)[0], reduction_length=K, magnitude=magnitude[0], name="product"
 )
@@ -157,7 +157,7 @@ print(f"columns {columns.nbytes / 1e6:6.2f} MB, {columns.nbytes / batch.nbytes:.
 
 # %% [markdown]
 # That is why the fast kernels never hold the whole matrix. What the backend really allocates for this layer, by kernel
-# (notebook 04 reads them):
+# (notebook 04 reads them; the allocator rounds the output's block up, which is the 0.1 MB that all have):
 
 # %% tags=["nbval-ignore-output"]
 layer = mt.randn(6, 3, 5, 5)

@@ -3,8 +3,8 @@
 #
 # *30 minutes · before: 02 · <!-- links -->*
 #
-# **The question.** Four kernels compute the same convolution with the same number of multiplications. Why is the best
-# of them a hundred times as fast as the first?
+# **The question.** Four kernels compute the same convolution with the same number of multiplications. Why is one
+# many times as fast as another?
 #
 # ```mermaid
 # flowchart LR
@@ -93,7 +93,8 @@ for kernel in mt.kernels("conv2d"):
         check("conv2d", F.conv2d)
 
 # %% [markdown]
-# The same numbers, but not the same bits: floating-point sums depend on their order, and each kernel adds in its own.
+# The same numbers, but not always the same bits: a floating-point sum depends on its order. Kernels that add in one
+# order agree bit for bit; the others agree to rounding.
 
 # %%
 names = ["loops", "im2col_naive", "im2col_gemm", "direct"]
@@ -189,8 +190,9 @@ print(f"image {x.nbytes / 1e6:.2f} MB, weight {weight.nbytes / 1e6:.2f} MB, colu
 
 # %% [markdown]
 # What differs is how often a number travels between memory and the arithmetic. `loops` loads both factors, loads and
-# stores the sum, for each single product. A tile of the fast product keeps its sums in registers, and uses every number
-# it loads once for each row or column of the tile.
+# stores the sum, for each single product. Columns alone buy nothing: the plain product of `im2col_naive` walks down a
+# column, and fetches a whole cache line for each number. A tile keeps its sums in registers, reads along rows, and uses
+# every number it loads once for each row or column of the tile.
 
 # %% tags=["nbval-ignore-output"]
 from timeit import repeat

@@ -23,10 +23,12 @@ int64_t window_count(const char* op, const char* side, int64_t input, int64_t ke
                         side, "'s kernel_size ", kernel, ", stride ", stride, ", padding ", padding, " or dilation ", dilation, " is larger than 2^30");
     const int64_t padded = input + 2 * padding;
     const int64_t extent = dilation * (kernel - 1) + 1;
-    require<ValueError>(extent <= padded, op, ": the kernel covers ", extent, " elements of the ", side, " (kernel ", kernel, ", dilation ", dilation,
+    // Rounded up, a window may reach up to stride - 1 elements beyond the padding.
+    const int64_t beyond = ceil_mode ? stride - 1 : 0;
+    require<ValueError>(extent <= padded + beyond, op, ": the kernel covers ", extent, " elements of the ", side, " (kernel ", kernel, ", dilation ", dilation,
                         "), but the padded input has only ", padded, " (", input, " and padding ", padding,
                         " on each side); use a smaller kernel or more padding");
-    int64_t count = (padded - extent + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+    int64_t count = (padded - extent + beyond) / stride + 1;
     if (ceil_mode && (count - 1) * stride >= input + padding) count--;
     return count;
 }

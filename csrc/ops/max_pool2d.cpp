@@ -1,0 +1,64 @@
+#include "max_pool2d.h"
+
+#include "../cpu/max_pool2d.h"
+#include "kernel_table.h"
+#include "pooling_checks.h"
+
+namespace mt {
+namespace {
+
+using MaxPoolKernel = void (*)(const NDArray& input, const Window& window, NDArray& output, NDArray& indices);
+// False when an index lies outside its plane.
+using MaxPoolBackwardKernel = bool (*)(const NDArray& upstream, const NDArray& indices, NDArray& input_gradient);
+
+KernelTable<MaxPoolKernel> table(
+    "max_pool2d",
+    {{Device::cpu, "vectorised", "Compares the windows of several neighbouring outputs at once, one window element after the other.", cpu::max_pool2d_vectorised},
+     {Device::cpu, "naive", "One output after the other: four loops around a comparison.", cpu::max_pool2d_naive}});
+
+KernelTable<MaxPoolBackwardKernel> backward_table(
+    "max_pool2d_backward", {{Device::cpu, "scatter", "Zeroes a plane, then adds each upstream element at its index.", cpu::max_pool2d_backward}});
+
+// With dilation a window can step over a small input: every element of it then is padding, and there is no maximum to point at.
+void check_reaches_input(const char* side, int64_t outputs, int64_t input, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
+    for (int64_t i = 0; i < outputs; i++) {
+        const int64_t start = i * stride - padding;
+        const int64_t first_inside = start >= 0 ? start : start + (-start + dilation - 1) / dilation * dilation;
+        require<ValueError>(first_inside < input && first_inside <= start + (kernel - 1) * dilation, "max_pool2d: along the ", side,
+                            ", the window of output ", i, " holds nothing but padding (input ", input, ", kernel_size ", kernel, ", padding ", padding,
+                            ", dilation ", dilation, "); use less padding or dilation");
+    }
+}
+
+}  // namespace
+
+std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding, Pair dilation, bool ceil_mode) {
+    const Window window{kernel_size, stride.value_or(kernel_size), padding, dilation};
+    check_pooling("max_pool2d", input, window);
+    const int64_t height = input.shape(2), width = input.shape(3);
+    const Pair outputs = window_counts("max_pool2d", {height, width}, window, ceil_mode);
+    check_reaches_input("height", outputs.h, height, kernel_size.h, window.stride.h, padding.h, dilation.h);
+    check_reaches_input("width", outputs.w, width, kernel_size.w, window.stride.w, padding.w, dilation.w);
+
+    const Shape output_shape{input.shape(0), input.shape(1), outputs.h, outputs.w};
+    NDArray output = NDArray::empty(output_shape, input.dtype(), input.device());
+    NDArray indices = NDArray::empty(output_shape, DType::int64, input.device());
+    table.pick(input.device())(input, window, output, indices);
+    return {output, indices};
+}
+
+NDArray max_pool2d_backward(const NDArray& upstream, const NDArray& indices, const Shape& input_shape) {
+    const char* op = "max_pool2d_backward";
+    check_pooling_upstream(op, upstream, input_shape);
+    require_dtype(op, "indices", indices, DType::int64);
+    require_same_device(op, "upstream", upstream, "indices", indices);
+    require_shape(op, "indices", indices, upstream.shape());
+
+    NDArray input_gradient = NDArray::empty(input_shape, upstream.dtype(), upstream.device());
+    const bool all_inside = backward_table.pick(upstream.device())(upstream, indices, input_gradient);
+    require<IndexError>(all_inside, op, ": an index is negative or not below ", input_shape[2] * input_shape[3], ", the size of one (", input_shape[2], ", ",
+                        input_shape[3], ") plane of input_shape ", to_string(input_shape), "; give the indices and input shape of the forward pass");
+    return input_gradient;
+}
+
+}  // namespace mt

@@ -51,7 +51,8 @@ def test_notebook(name, lab, browser):
         pytest.skip("no widget to see in the dark theme")
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
     crashes = []
-    page.on("pageerror", lambda error: crashes.append(str(error)))
+    # A restart while JupyterLab still greets the kernel leaves a "Canceled future" behind: its own, and harmless.
+    page.on("pageerror", lambda error: crashes.append(str(error)) if "Canceled future" not in str(error) else None)
     try:
         notebook = OpenNotebook(page, lab, f"{name}.ipynb")
         notebook.restart_and_run_all()

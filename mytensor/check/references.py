@@ -99,21 +99,29 @@ def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
     return words.astype(np.uint32)
 
 
-def _words(shape, seed: int, offset: int) -> np.ndarray:
-    """The random word of each element: element i takes word i % 4 of counter offset + i // 4, under the key `seed`."""
-    count = int(np.prod(shape))
-    blocks = [offset + block for block in range(-(-count // 4))]
-    counters = np.array([[block % 2**32, block >> 32, 0, 0] for block in blocks], np.uint32).reshape(-1, 4)
-    return philox(counters, (seed % 2**32, seed >> 32)).reshape(-1)
+def _fractions(count: int, seed: int, offset: int, dtype: str) -> np.ndarray:
+    """`count` fractions in [0, 1), as csrc/cpu/random.cpp defines them: counter offset + i makes four float32 of 24 bits, or two float64 of 53."""
+    per_counter = 4 if dtype == "float32" else 2
+    places = [offset + block for block in range(-(-count // per_counter))]
+    counters = np.array([[place % 2**32, place >> 32, 0, 0] for place in places], np.uint32).reshape(-1, 4)
+    words = philox(counters, (seed % 2**32, seed >> 32)).astype(np.uint64)
+    if dtype == "float32":
+        return ((words >> np.uint64(8)) * 2.0**-24).reshape(-1)
+    return (((words[:, 0::2] >> np.uint64(5) << np.uint64(26)) | (words[:, 1::2] >> np.uint64(6))) * 2.0**-53).reshape(-1)
 
 
 def uniform(shape, low, high, seed, offset, dtype) -> np.ndarray:
-    raise NotImplementedError
+    """Uniform in [low, high), float64 arithmetic on the generator's fractions."""
+    count = int(np.prod(shape))
+    return (low + (high - low) * _fractions(count, seed, offset, dtype)[:count]).reshape(shape)
 
 
 def normal(shape, mean, std, seed, offset, dtype) -> np.ndarray:
-    raise NotImplementedError
-
-
-def random_sizes(name, values, a, b):
-    raise NotImplementedError
+    """Normal by Box and Muller: of two neighbouring fractions, the first makes the radius, the second the angle."""
+    count = int(np.prod(shape))
+    pairs = _fractions(count, seed, offset, dtype).reshape(-1, 2)
+    resolution = 2.0**-24 if dtype == "float32" else 2.0**-53
+    radius = np.sqrt(-2 * np.log(pairs[:, 0] + resolution))
+    angle = 2 * np.pi * pairs[:, 1]
+    numbers = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return (mean + std * numbers.reshape(-1)[:count]).reshape(shape)

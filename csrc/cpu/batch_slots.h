@@ -1,5 +1,6 @@
-// A sum over the images of a batch, shared by threads, with the same bits for any number of threads: the images are cut into slots whose number
-// depends on the size of the batch alone, each slot is summed by one thread, and the slots' sums are added in order.
+// A sum over the images of a batch, shared by threads, with the same bits for any number of threads: the images are cut
+// into slots whose number depends on the size of the batch alone, each slot is summed by one thread, and the slots'
+// sums are added in order.
 #pragma once
 
 #include "parallel.h"

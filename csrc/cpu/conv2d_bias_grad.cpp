@@ -1,6 +1,7 @@
 // The bias gradient of a convolution. The kernel:
 //
-//   plane_sums   each image's channel is summed by vectors, several sums at a time; the images' sums are added in order, in float64
+//   plane_sums   each image's channel is summed by vectors, several sums at a time; the images' sums are added in
+//   order, in float64
 #include "conv2d.h"
 #include "parallel.h"
 #include "simd.h"
@@ -29,14 +30,16 @@ T sum_of(const T* values, int64_t count) {
 
 // upstream (N, O, H', W') -> bias_grad (O,).
 void conv2d_bias_grad(const NDArray& upstream, NDArray& bias_grad) {
-    const int64_t batch = upstream.shape(0), channels = upstream.shape(1), pixels = upstream.shape(2) * upstream.shape(3);
+    const int64_t batch = upstream.shape(0), channels = upstream.shape(1),
+                  pixels = upstream.shape(2) * upstream.shape(3);
     constexpr int64_t kElementsPerThread = 50'000;
     dispatch_floating(upstream.dtype(), [&](auto zero) {
         using T = decltype(zero);
         parallel_for(channels, kElementsPerThread / (batch * pixels + 1) + 1, [&](int64_t begin, int64_t end) {
             for (int64_t o = begin; o < end; o++) {
                 double total = 0;
-                for (int64_t n = 0; n < batch; n++) total += sum_of(upstream.data<T>() + (n * channels + o) * pixels, pixels);
+                for (int64_t n = 0; n < batch; n++)
+                    total += sum_of(upstream.data<T>() + (n * channels + o) * pixels, pixels);
                 bias_grad.data<T>()[o] = static_cast<T>(total);
             }
         });

@@ -1,17 +1,20 @@
-// Convolution without columns. im2col copies each pixel kh * kw times, only to have rows to multiply. But with stride 1, the row that kernel element
-// (c, r, s) contributes is already in the image: the pixels of channel c, shifted by r rows and s columns. So each image is copied once, into a
-// frame of zeros, and the register tile of tile.h reads its vectors from there:
+// Convolution without columns. im2col copies each pixel kh * kw times, only to have rows to multiply. But with stride
+// 1, the row that kernel element (c, r, s) contributes is already in the image: the pixels of channel c, shifted by r
+// rows and s columns. So each image is copied once, into a frame of zeros, and the register tile of tile.h reads its
+// vectors from there:
 //
 //   output[o][pixel ...] += weight[o][k] * padded[pixel + offset(k) ...]        k = (c, r, s)
 //
 // The kernels:
 //
 //   forward       a tile is a few output channels x a few vectors of pixels
-//   input_grad    the same function: the input's gradient is a convolution of upstream with the weight turned by 180 degrees
-//   weight_grad   a tile is a few output channels x a few kernel elements, and each of its sums is a vector, whose lanes hold the sums over every
+//   input_grad    the same function: the input's gradient is a convolution of upstream with the weight turned by 180
+//   degrees weight_grad   a tile is a few output channels x a few kernel elements, and each of its sums is a vector,
+//   whose lanes hold the sums over every
 //                 16th pixel (float32, AVX-512) until they are added up at the end
 //
-// A stride other than 1 would scatter a vector's pixels, and rows shorter than half a vector would waste most of its lanes: im2col_gemm does these.
+// A stride other than 1 would scatter a vector's pixels, and rows shorter than half a vector would waste most of its
+// lanes: im2col_gemm does these.
 #include <algorithm>
 #include <vector>
 
@@ -30,8 +33,16 @@ bool serves(const Conv2dGeometry& g, DType dtype) {
     return g.window.stride == Pair{1, 1} && 2 * g.output.w >= lanes;
 }
 
-// An image's channels in a frame of zeros. Rows are long enough for the last vector of pixels, which may stand out of the image, seen through any
-// kernel element.
+// Rows are short: what a call of memcpy costs would show.
+template <class T>
+inline void copy_row(const T* from, int64_t count, T* to) {
+    int64_t x = 0;
+    for (; x + kLanes<T> <= count; x += kLanes<T>) store(to + x, load(from + x));
+    for (; x < count; x++) to[x] = from[x];
+}
+
+// An image's channels in a frame of zeros. Rows are long enough for the last vector of pixels, which may stand out of
+// the image, seen through any kernel element.
 template <class T>
 struct Frame {
     // A frame in which kernels slide over an input to make `output`.
@@ -47,7 +58,8 @@ struct Frame {
     void fill(const T* image, int64_t channels, T* framed) const {
         for (int64_t c = 0; c < channels; c++) {
             T* channel = framed + c * channel_size() + padding.h * row_stride + padding.w;
-            for (int64_t y = 0; y < size.h; y++) std::copy_n(image + (c * size.h + y) * size.w, size.w, channel + y * row_stride);
+            for (int64_t y = 0; y < size.h; y++)
+                copy_row(image + (c * size.h + y) * size.w, size.w, channel + y * row_stride);
         }
     }
 
@@ -81,7 +93,8 @@ std::vector<int64_t> tap_offsets(const Conv2dGeometry& g, const Frame<T>& frame)
     for (int64_t c = 0; c < g.group_in(); c++) {
         for (int64_t r = 0; r < g.window.kernel.h; r++) {
             for (int64_t s = 0; s < g.window.kernel.w; s++) {
-                offsets.push_back(c * frame.channel_size() + r * g.window.dilation.h * frame.row_stride + s * g.window.dilation.w);
+                offsets.push_back(c * frame.channel_size() + r * g.window.dilation.h * frame.row_stride +
+                                  s * g.window.dilation.w);
             }
         }
     }
@@ -96,13 +109,14 @@ NDArray zeros(int64_t workers, int64_t size, DType dtype) {
     return array;
 }
 
-// ---------------------------------------------------------------------------------------------- forward, input gradient
+// ---------------------------------------------------------------------------------------------- forward, input
+// gradient
 
-// `rows` (at most Rows) output channels of one image and group. weight: (taps, Rows rounded up to vectors), bias: (rows,) or null,
-// output: (rows, H', W').
+// `rows` (at most Rows) output channels of one image and group. weight: (taps, Rows rounded up to vectors), bias:
+// (rows,) or null, output: (rows, H', W').
 template <class T, int Rows>
-void convolve_channels(const std::vector<PixelVector>& pixels, const std::vector<int64_t>& offsets, const T* framed, const T* weight, const T* bias,
-                       int64_t rows, T* output, int64_t output_channel_size) {
+void convolve_channels(const std::vector<PixelVector>& pixels, const std::vector<int64_t>& offsets, const T* framed,
+                       const T* weight, const T* bias, int64_t rows, T* output, int64_t output_channel_size) {
     constexpr int kColumns = kTileColumns<Rows>;
     constexpr int kWeightStride = (Rows + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
     const int64_t count = static_cast<int64_t>(pixels.size()), taps = static_cast<int64_t>(offsets.size());
@@ -124,7 +138,8 @@ void convolve_channels(const std::vector<PixelVector>& pixels, const std::vector
 #pragma GCC unroll 4
             for (int j = 0; j < kColumns; j++) sums[i][j] = start[i] + Vector<T>{};
         }
-        accumulate_tile<T, Rows, kColumns, kWeightStride>(taps, weight, right, [offset](int64_t k) { return offset[k]; }, sums);
+        accumulate_tile<T, Rows, kColumns, kWeightStride>(
+            taps, weight, right, [offset](int64_t k) { return offset[k]; }, sums);
 #pragma GCC unroll 16
         for (int i = 0; i < Rows; i++) {
             if (i >= rows) continue;
@@ -153,37 +168,43 @@ void convolve(const Conv2dGeometry& g, const T* input, const T* weight, const T*
     NDArray packed = NDArray::empty({g.groups, plan.packed_a_size()}, dtype);
     for (int64_t group = 0; group < g.groups; group++) {
         const T* group_weight = weight + group * g.group_out() * g.taps();
-        pack_a(plan, row_major(group_weight, g.taps()), 0, plan.row_panels, packed.data<T>() + group * plan.packed_a_size());
+        pack_a(plan, row_major(group_weight, g.taps()), 0, plan.row_panels,
+               packed.data<T>() + group * plan.packed_a_size());
     }
 
     // One item: a panel of output channels of one image and group.
     const int64_t items = g.batch * g.groups * plan.row_panels;
-    const int64_t workers = worker_count(items, divide_up(kMultiplyAddsPerThread, plan.tile_rows * g.taps() * g.output_pixels()));
+    const int64_t workers =
+        worker_count(items, divide_up(kMultiplyAddsPerThread, plan.tile_rows * g.taps() * g.output_pixels()));
     NDArray framed = zeros<T>(workers, g.group_in() * frame.channel_size(), dtype);
     dispatch_tile_rows(plan.tile_rows, [&](auto rows_constant) {
         constexpr int kRows = rows_constant();
         parallel_for_workers(items, workers, [&](int64_t worker, int64_t begin, int64_t end) {
             T* my_framed = framed.data<T>() + worker * g.group_in() * frame.channel_size();
             for (int64_t item = begin; item < end; item++) {
-                const int64_t panel = item % plan.row_panels, image_and_group = item / plan.row_panels, group = image_and_group % g.groups;
-                if (item == begin || panel == 0) frame.fill(input + image_and_group * g.group_in() * g.input_pixels(), g.group_in(), my_framed);
+                const int64_t panel = item % plan.row_panels, image_and_group = item / plan.row_panels,
+                              group = image_and_group % g.groups;
+                if (item == begin || panel == 0)
+                    frame.fill(input + image_and_group * g.group_in() * g.input_pixels(), g.group_in(), my_framed);
                 const int64_t channel = panel * plan.tile_rows;  // of the group
-                convolve_channels<T, kRows>(pixels, offsets, my_framed,
-                                            packed.data<T>() + group * plan.packed_a_size() + panel * plan.inner * plan.left_stride,
-                                            bias == nullptr ? nullptr : bias + group * g.group_out() + channel,
-                                            std::min(plan.tile_rows, g.group_out() - channel),
-                                            output + (image_and_group * g.group_out() + channel) * g.output_pixels(), g.output_pixels());
+                convolve_channels<T, kRows>(
+                    pixels, offsets, my_framed,
+                    packed.data<T>() + group * plan.packed_a_size() + panel * plan.inner * plan.left_stride,
+                    bias == nullptr ? nullptr : bias + group * g.group_out() + channel,
+                    std::min(plan.tile_rows, g.group_out() - channel),
+                    output + (image_and_group * g.group_out() + channel) * g.output_pixels(), g.output_pixels());
             }
         });
     });
 }
 
-// The convolution that computes the input's gradient from upstream: input and output change places, and the padding is what a kernel element
-// at the other side of the pixel still reaches.
+// The convolution that computes the input's gradient from upstream: input and output change places, and the padding is
+// what a kernel element at the other side of the pixel still reaches.
 Conv2dGeometry mirrored(const Conv2dGeometry& g) {
     const auto [kernel, stride, padding, dilation] = g.window;
     const Pair reach{dilation.h * (kernel.h - 1) - padding.h, dilation.w * (kernel.w - 1) - padding.w};
-    return {g.batch, g.out_channels, g.in_channels, g.groups, g.output, g.input, Window{kernel, stride, reach, dilation}};
+    return {
+        g.batch, g.out_channels, g.in_channels, g.groups, g.output, g.input, Window{kernel, stride, reach, dilation}};
 }
 
 // (O, C / groups, kh, kw) -> (C, O / groups, kh, kw), each kernel turned by 180 degrees.
@@ -208,7 +229,8 @@ NDArray turned(const Conv2dGeometry& g, const NDArray& weight) {
 constexpr int kChannelsInTile = kVectorRegisters == 32 ? 6 : 3;
 constexpr int kTapsInTile = 4;
 
-// Images that a tile's sums run over before the lanes are added up: as many as the second-level cache holds, so that all tiles find them there.
+// Images that a tile's sums run over before the lanes are added up: as many as the second-level cache holds, so that
+// all tiles find them there.
 constexpr int64_t kBytesTogether = 256 * 1024;
 
 // totals[i] = the sum of the lanes of vectors[i]. Transposed, the lanes to add stand in one lane of different vectors.
@@ -229,11 +251,13 @@ void add_lanes(const Vector<T> (&vectors)[Count], T (&totals)[Count]) {
     }
 }
 
-// Part of the weight gradient: Channels output channels x kTapsInTile kernel elements, summed over `images` images. framed and upstream lie
-// `framed_size` and `upstream_size` elements apart from image to image; totals: (Channels * kTapsInTile).
+// Part of the weight gradient: Channels output channels x kTapsInTile kernel elements, summed over `images` images.
+// framed and upstream lie `framed_size` and `upstream_size` elements apart from image to image; totals: (Channels *
+// kTapsInTile).
 template <class T, int Channels>
-void correlate_tile(const std::vector<PixelVector>& pixels, const int64_t (&offsets)[kTapsInTile], int64_t images, const T* framed, int64_t framed_size,
-                    const T* upstream, int64_t upstream_size, int64_t upstream_channel_size, T (&totals)[Channels * kTapsInTile]) {
+void correlate_tile(const std::vector<PixelVector>& pixels, const int64_t (&offsets)[kTapsInTile], int64_t images,
+                    const T* framed, int64_t framed_size, const T* upstream, int64_t upstream_size,
+                    int64_t upstream_channel_size, T (&totals)[Channels * kTapsInTile]) {
     Vector<T> sums[Channels * kTapsInTile] = {};
     for (int64_t image = 0; image < images; image++) {
         for (const PixelVector& vector : pixels) {
@@ -242,13 +266,14 @@ void correlate_tile(const std::vector<PixelVector>& pixels, const int64_t (&offs
             Vector<T> inputs[kTapsInTile];
 #pragma GCC unroll 4
             for (int k = 0; k < kTapsInTile; k++) inputs[k] = load(from + offsets[k]);
-            if (vector.lanes < kLanes<T>) {  // upstream is zero behind the end of a row, but zero times a NaN of the image would be NaN
+            if (vector.lanes < kLanes<T>) {  // upstream is zero behind the end of a row, but zero times a NaN of the
+                                             // image would be NaN
 #pragma GCC unroll 4
                 for (int k = 0; k < kTapsInTile; k++) inputs[k] = keep_first<T>(inputs[k], vector.lanes);
             }
 #pragma GCC unroll 16
             for (int o = 0; o < Channels; o++) {
-                const Vector<T> gradients = load(gradient + o * upstream_channel_size);
+                const Vector<T> gradients = in_register<T>(load(gradient + o * upstream_channel_size));
 #pragma GCC unroll 4
                 for (int k = 0; k < kTapsInTile; k++) sums[o * kTapsInTile + k] += gradients * inputs[k];
             }
@@ -257,31 +282,23 @@ void correlate_tile(const std::vector<PixelVector>& pixels, const int64_t (&offs
     add_lanes<T>(sums, totals);
 }
 
-template <int Channels = kChannelsInTile, class Body>
-void dispatch_channels(int64_t channels, const Body& body) {
-    if constexpr (Channels == 1) {
-        body(std::integral_constant<int, 1>{});
-    } else if (channels == Channels) {
-        body(std::integral_constant<int, Channels>{});
-    } else {
-        dispatch_channels<Channels - 1>(channels, body);
-    }
-}
-
 // Adds `images` framed images' part to the weight gradient of one group: (group_out, taps).
 template <class T>
-void correlate_group(const Conv2dGeometry& g, const std::vector<PixelVector>& pixels, const std::vector<int64_t>& offsets, int64_t images, const T* framed,
-                     int64_t framed_size, const T* upstream, int64_t upstream_channel_size, T* weight_grad) {
+void correlate_group(const Conv2dGeometry& g, const std::vector<PixelVector>& pixels,
+                     const std::vector<int64_t>& offsets, int64_t images, const T* framed, int64_t framed_size,
+                     const T* upstream, int64_t upstream_size, int64_t upstream_channel_size, T* weight_grad) {
     for (int64_t first_channel = 0; first_channel < g.group_out(); first_channel += kChannelsInTile) {
         const int64_t channels = std::min<int64_t>(kChannelsInTile, g.group_out() - first_channel);
-        dispatch_channels(channels, [&](auto channels_constant) {
+        dispatch_tile_rows<kChannelsInTile>(channels, [&](auto channels_constant) {
             constexpr int kChannels = channels_constant();
             for (int64_t first_tap = 0; first_tap < g.taps(); first_tap += kTapsInTile) {
-                int64_t tile_offsets[kTapsInTile];  // beyond the last kernel element the last one is computed again, and dropped
+                int64_t tile_offsets[kTapsInTile];  // beyond the last kernel element the last one is computed again,
+                                                    // and dropped
                 for (int k = 0; k < kTapsInTile; k++) tile_offsets[k] = offsets[std::min(first_tap + k, g.taps() - 1)];
                 T totals[kChannels * kTapsInTile];
-                correlate_tile<T, kChannels>(pixels, tile_offsets, images, framed, framed_size, upstream + first_channel * upstream_channel_size,
-                                             g.group_out() * upstream_channel_size, upstream_channel_size, totals);
+                correlate_tile<T, kChannels>(pixels, tile_offsets, images, framed, framed_size,
+                                             upstream + first_channel * upstream_channel_size, upstream_size,
+                                             upstream_channel_size, totals);
                 for (int64_t o = 0; o < kChannels; o++) {
                     for (int64_t k = 0; k < std::min<int64_t>(kTapsInTile, g.taps() - first_tap); k++) {
                         weight_grad[(first_channel + o) * g.taps() + first_tap + k] += totals[o * kTapsInTile + k];
@@ -299,34 +316,45 @@ void weight_grad_of(const Conv2dGeometry& g, const T* upstream, const T* input, 
     const std::vector<int64_t> offsets = tap_offsets(g, frame);
     const int64_t framed_size = g.group_in() * frame.channel_size();
 
-    // Upstream too gets rows of whole vectors, with zeros behind the last pixel, so that the lanes there add nothing.
+    // Where upstream's rows are not whole vectors, they too are framed: the zeros behind the last pixel add nothing.
+    const bool frames_upstream = g.output.w % kLanes<T> != 0;
     const Frame<T> upstream_frame(g.output, g.output, Window{{1, 1}});
     const int64_t upstream_size = g.group_out() * upstream_frame.channel_size();
     std::vector<PixelVector> pixels = cut_into_vectors<T>(g, frame.row_stride);
-    for (PixelVector& vector : pixels) vector.output = vector.output / g.output.w * upstream_frame.row_stride + vector.output % g.output.w;
+    for (PixelVector& vector : pixels)
+        vector.output = vector.output / g.output.w * upstream_frame.row_stride + vector.output % g.output.w;
 
     const BatchSlots slots(g.batch);
     const int64_t image_bytes = (framed_size + upstream_size) * static_cast<int64_t>(sizeof(T));
-    const int64_t together = std::clamp<int64_t>(kBytesTogether / image_bytes, 1, divide_up(g.batch, std::max<int64_t>(slots.count, 1)));
-    const int64_t work_in_slot = divide_up(g.batch, std::max<int64_t>(slots.count, 1)) * g.out_channels * g.taps() * g.output_pixels();
+    const int64_t together =
+        std::clamp<int64_t>(kBytesTogether / image_bytes, 1, divide_up(g.batch, std::max<int64_t>(slots.count, 1)));
+    const int64_t work_in_slot =
+        divide_up(g.batch, std::max<int64_t>(slots.count, 1)) * g.out_channels * g.taps() * g.output_pixels();
     const int64_t workers = worker_count(slots.count, divide_up(kMultiplyAddsPerThread, work_in_slot + 1));
     NDArray framed = zeros<T>(workers, together * framed_size, dtype);
-    NDArray framed_upstream = zeros<T>(workers, together * upstream_size, dtype);
+    NDArray framed_upstream = zeros<T>(workers, frames_upstream ? together * upstream_size : 0, dtype);
     NDArray slot_sums = zeros<T>(slots.count, weight_grad.size(), dtype);
 
     parallel_for_workers(slots.count, workers, [&](int64_t worker, int64_t begin, int64_t end) {
         T* my_framed = framed.data<T>() + worker * together * framed_size;
-        T* my_upstream = framed_upstream.data<T>() + worker * together * upstream_size;
+        T* my_upstream = frames_upstream ? framed_upstream.data<T>() + worker * together * upstream_size : nullptr;
         for (int64_t slot = begin; slot < end; slot++) {
             for (int64_t first = slots.begin(slot); first < slots.begin(slot + 1); first += together) {
                 const int64_t images = std::min(together, slots.begin(slot + 1) - first);
                 for (int64_t group = 0; group < g.groups; group++) {
+                    const T* group_input = input + (first * g.groups + group) * g.group_in() * g.input_pixels();
+                    const T* group_upstream = upstream + (first * g.groups + group) * g.group_out() * g.output_pixels();
                     for (int64_t i = 0; i < images; i++) {
-                        const int64_t image_and_group = (first + i) * g.groups + group;
-                        frame.fill(input + image_and_group * g.group_in() * g.input_pixels(), g.group_in(), my_framed + i * framed_size);
-                        upstream_frame.fill(upstream + image_and_group * g.group_out() * g.output_pixels(), g.group_out(), my_upstream + i * upstream_size);
+                        frame.fill(group_input + i * g.in_channels * g.input_pixels(), g.group_in(),
+                                   my_framed + i * framed_size);
+                        if (!frames_upstream) continue;
+                        upstream_frame.fill(group_upstream + i * g.out_channels * g.output_pixels(), g.group_out(),
+                                            my_upstream + i * upstream_size);
                     }
-                    correlate_group(g, pixels, offsets, images, my_framed, framed_size, my_upstream, upstream_frame.channel_size(),
+                    correlate_group(g, pixels, offsets, images, my_framed, framed_size,
+                                    frames_upstream ? my_upstream : group_upstream,
+                                    frames_upstream ? upstream_size : g.out_channels * g.output_pixels(),
+                                    upstream_frame.channel_size(),
                                     slot_sums.data<T>() + slot * weight_grad.size() + group * g.group_out() * g.taps());
                 }
             }
@@ -337,7 +365,8 @@ void weight_grad_of(const Conv2dGeometry& g, const T* upstream, const T* input, 
 
 }  // namespace
 
-void conv2d_direct(const Conv2dGeometry& g, const NDArray& input, const NDArray& weight, const NDArray* bias, NDArray& output) {
+void conv2d_direct(const Conv2dGeometry& g, const NDArray& input, const NDArray& weight, const NDArray* bias,
+                   NDArray& output) {
     if (!serves(g, output.dtype())) return conv2d_im2col_gemm(g, input, weight, bias, output);
     dispatch_floating(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -345,10 +374,13 @@ void conv2d_direct(const Conv2dGeometry& g, const NDArray& input, const NDArray&
     });
 }
 
-void conv2d_direct_input_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& weight, NDArray& input_grad) {
+void conv2d_direct_input_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& weight,
+                              NDArray& input_grad) {
     const Conv2dGeometry mirror = mirrored(g);
-    const bool is_cropped = mirror.window.padding.h < 0 || mirror.window.padding.w < 0;  // some upstream pixels saw padding alone
-    if (is_cropped || !serves(mirror, input_grad.dtype())) return conv2d_im2col_gemm_input_grad(g, upstream, weight, input_grad);
+    const bool is_cropped =
+        mirror.window.padding.h < 0 || mirror.window.padding.w < 0;  // some upstream pixels saw padding alone
+    if (is_cropped || !serves(mirror, input_grad.dtype()))
+        return conv2d_im2col_gemm_input_grad(g, upstream, weight, input_grad);
     dispatch_floating(input_grad.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const NDArray turned_weight = turned<T>(g, weight);
@@ -356,7 +388,8 @@ void conv2d_direct_input_grad(const Conv2dGeometry& g, const NDArray& upstream, 
     });
 }
 
-void conv2d_direct_weight_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& input, NDArray& weight_grad) {
+void conv2d_direct_weight_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& input,
+                               NDArray& weight_grad) {
     if (!serves(g, weight_grad.dtype())) return conv2d_im2col_gemm_weight_grad(g, upstream, input, weight_grad);
     dispatch_floating(weight_grad.dtype(), [&](auto zero) {
         using T = decltype(zero);

@@ -1,5 +1,6 @@
-// Convolution as a matrix product, the plain way: im2col writes the columns of the whole batch to memory, element by element, and three loops
-// multiply. In the formulas of conv2d_im2col_gemm.cpp: L = H' * W' columns an image, taps rows a group.
+// Convolution as a matrix product, the plain way: im2col writes the columns of the whole batch to memory, element by
+// element, and three loops multiply. In the formulas of conv2d_im2col_gemm.cpp: L = H' * W' columns an image, taps rows
+// a group.
 #include "conv2d.h"
 #include "im2col.h"
 #include "parallel.h"
@@ -8,12 +9,15 @@ namespace mt::cpu {
 namespace {
 
 // (N, groups * taps, L): the columns of all groups, one group after the other.
-NDArray empty_columns(const Conv2dGeometry& g, DType dtype) { return NDArray::empty({g.batch, g.groups * g.taps(), g.output_pixels()}, dtype); }
+NDArray empty_columns(const Conv2dGeometry& g, DType dtype) {
+    return NDArray::empty({g.batch, g.groups * g.taps(), g.output_pixels()}, dtype);
+}
 
 }  // namespace
 
 // output[n][o][l] = bias[o] + sum over k of weight[o][k] * columns[n][k][l], k over the taps of o's group.
-void conv2d_im2col_naive(const Conv2dGeometry& g, const NDArray& input, const NDArray& weight, const NDArray* bias, NDArray& output) {
+void conv2d_im2col_naive(const Conv2dGeometry& g, const NDArray& input, const NDArray& weight, const NDArray* bias,
+                         NDArray& output) {
     NDArray columns = empty_columns(g, input.dtype());
     im2col_naive(input, g.window, g.output, columns);
     const int64_t taps = g.taps(), pixels = g.output_pixels();
@@ -34,8 +38,10 @@ void conv2d_im2col_naive(const Conv2dGeometry& g, const NDArray& input, const ND
     });
 }
 
-// columns[n][k][l] = sum over o of weight[o][k] * upstream[n][o][l], o over the output channels of k's group; then col2im.
-void conv2d_im2col_naive_input_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& weight, NDArray& input_grad) {
+// columns[n][k][l] = sum over o of weight[o][k] * upstream[n][o][l], o over the output channels of k's group; then
+// col2im.
+void conv2d_im2col_naive_input_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& weight,
+                                    NDArray& input_grad) {
     NDArray columns = empty_columns(g, upstream.dtype());
     const int64_t taps = g.taps(), pixels = g.output_pixels();
     dispatch_floating(upstream.dtype(), [&](auto zero) {
@@ -47,7 +53,8 @@ void conv2d_im2col_naive_input_grad(const Conv2dGeometry& g, const NDArray& upst
                 const T* group_upstream = upstream.data<T>() + (n * g.groups + group) * g.group_out() * pixels;
                 for (int64_t l = 0; l < pixels; l++) {
                     T sum = 0;
-                    for (int64_t o = 0; o < g.group_out(); o++) sum += group_weight[o * taps + k] * group_upstream[o * pixels + l];
+                    for (int64_t o = 0; o < g.group_out(); o++)
+                        sum += group_weight[o * taps + k] * group_upstream[o * pixels + l];
                     columns.data<T>()[row * pixels + l] = sum;
                 }
             }
@@ -57,7 +64,8 @@ void conv2d_im2col_naive_input_grad(const Conv2dGeometry& g, const NDArray& upst
 }
 
 // weight_grad[o][k] = sum over n and l of upstream[n][o][l] * columns[n][k][l].
-void conv2d_im2col_naive_weight_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& input, NDArray& weight_grad) {
+void conv2d_im2col_naive_weight_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& input,
+                                     NDArray& weight_grad) {
     NDArray columns = empty_columns(g, input.dtype());
     im2col_naive(input, g.window, g.output, columns);
     const int64_t taps = g.taps(), pixels = g.output_pixels();

@@ -1,10 +1,12 @@
-// The definition of convolution, and of its gradients: seven loops around one line. With h = y * stride - padding + r * dilation and w likewise,
+// The definition of convolution, and of its gradients: seven loops around one line. With h = y * stride - padding + r *
+// dilation and w likewise,
 //
 //   output[n][o][y][x]       += weight[o][c][r][s]    * input[n][c][h][w]
 //   input_grad[n][c][h][w]   += weight[o][c][r][s]    * upstream[n][o][y][x]
 //   weight_grad[o][c][r][s]  += upstream[n][o][y][x]  * input[n][c][h][w]
 //
-// over all n, o, c, y, x, r, s: one product has three factors' places, and each gradient puts the other two factors' product in the third's.
+// over all n, o, c, y, x, r, s: one product has three factors' places, and each gradient puts the other two factors'
+// product in the third's.
 #include <algorithm>
 
 #include "conv2d.h"
@@ -43,7 +45,8 @@ void for_each_product(const Conv2dGeometry& g, int64_t n, int64_t o, const Body&
 
 }  // namespace
 
-void conv2d_loops(const Conv2dGeometry& g, const NDArray& input, const NDArray& weight, const NDArray* bias, NDArray& output) {
+void conv2d_loops(const Conv2dGeometry& g, const NDArray& input, const NDArray& weight, const NDArray* bias,
+                  NDArray& output) {
     dispatch_floating(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
         T* out = output.data<T>();
@@ -52,14 +55,17 @@ void conv2d_loops(const Conv2dGeometry& g, const NDArray& input, const NDArray& 
                 for (int64_t o = 0; o < g.out_channels; o++) {
                     const T start = bias != nullptr ? bias->data<T>()[o] : T{0};
                     std::fill_n(out + (n * g.out_channels + o) * g.output_pixels(), g.output_pixels(), start);
-                    for_each_product(g, n, o, [&](Place at) { out[at.output] += weight.data<T>()[at.weight] * input.data<T>()[at.input]; });
+                    for_each_product(g, n, o, [&](Place at) {
+                        out[at.output] += weight.data<T>()[at.weight] * input.data<T>()[at.input];
+                    });
                 }
             }
         });
     });
 }
 
-void conv2d_loops_input_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& weight, NDArray& input_grad) {
+void conv2d_loops_input_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& weight,
+                             NDArray& input_grad) {
     dispatch_floating(input_grad.dtype(), [&](auto zero) {
         using T = decltype(zero);
         T* grad = input_grad.data<T>();
@@ -67,14 +73,17 @@ void conv2d_loops_input_grad(const Conv2dGeometry& g, const NDArray& upstream, c
             for (int64_t n = begin; n < end; n++) {
                 std::fill_n(grad + n * g.in_channels * g.input_pixels(), g.in_channels * g.input_pixels(), T{0});
                 for (int64_t o = 0; o < g.out_channels; o++) {
-                    for_each_product(g, n, o, [&](Place at) { grad[at.input] += weight.data<T>()[at.weight] * upstream.data<T>()[at.output]; });
+                    for_each_product(g, n, o, [&](Place at) {
+                        grad[at.input] += weight.data<T>()[at.weight] * upstream.data<T>()[at.output];
+                    });
                 }
             }
         });
     });
 }
 
-void conv2d_loops_weight_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& input, NDArray& weight_grad) {
+void conv2d_loops_weight_grad(const Conv2dGeometry& g, const NDArray& upstream, const NDArray& input,
+                              NDArray& weight_grad) {
     dispatch_floating(weight_grad.dtype(), [&](auto zero) {
         using T = decltype(zero);
         T* grad = weight_grad.data<T>();
@@ -82,7 +91,9 @@ void conv2d_loops_weight_grad(const Conv2dGeometry& g, const NDArray& upstream, 
             for (int64_t o = begin; o < end; o++) {
                 std::fill_n(grad + o * g.taps(), g.taps(), T{0});
                 for (int64_t n = 0; n < g.batch; n++) {
-                    for_each_product(g, n, o, [&](Place at) { grad[at.weight] += upstream.data<T>()[at.output] * input.data<T>()[at.input]; });
+                    for_each_product(g, n, o, [&](Place at) {
+                        grad[at.weight] += upstream.data<T>()[at.output] * input.data<T>()[at.input];
+                    });
                 }
             }
         });

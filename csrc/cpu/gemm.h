@@ -1,12 +1,14 @@
 // General matrix multiplication (GEMM), C = A . B or C += A . B, at the speed of the CPU. Three ideas:
 //
 //   tiles     a tile of C is kept in registers while its sum runs (tile.h)
-//   packing   A and B are first copied into panels, in the order in which the inner loop reads them: one contiguous stream each. A transposed matrix
+//   packing   A and B are first copied into panels, in the order in which the inner loop reads them: one contiguous
+//   stream each. A transposed matrix
 //             is just another way to read while packing
-//   blocking  the sum is cut into pieces of kInnerBlock, and tiles are visited so that the panels in use stay in the caches
+//   blocking  the sum is cut into pieces of kInnerBlock, and tiles are visited so that the panels in use stay in the
+//   caches
 //
-// The parts are separate functions, so that the caller decides what runs in parallel: matmul.cpp shares out panels and tiles of one product,
-// conv2d_im2col_gemm.cpp gives each thread images of its own.
+// The parts are separate functions, so that the caller decides what runs in parallel: matmul.cpp shares out panels and
+// tiles of one product, conv2d_im2col_gemm.cpp gives each thread images of its own.
 #pragma once
 
 #include "tile.h"
@@ -52,13 +54,14 @@ struct GemmPlan {
 template <class T>
 void pack_a(const GemmPlan<T>& plan, MatrixView<T> a, int64_t begin, int64_t end, T* packed_a);
 
-// Copies column panels [begin, end) of B: packed_b is (column_panels, inner, tile_columns). Columns beyond the last are zero.
+// Copies column panels [begin, end) of B: packed_b is (column_panels, inner, tile_columns). Columns beyond the last are
+// zero.
 template <class T>
 void pack_b(const GemmPlan<T>& plan, MatrixView<T> b, int64_t begin, int64_t end, T* packed_b);
 
 // Computes tiles [begin, end) of C, whose rows are `row_stride` elements apart; `accumulate`: C += A . B.
 template <class T>
-void multiply_tiles(const GemmPlan<T>& plan, const T* packed_a, const T* packed_b, int64_t begin, int64_t end, bool accumulate, T* c,
-                    int64_t row_stride);
+void multiply_tiles(const GemmPlan<T>& plan, const T* packed_a, const T* packed_b, int64_t begin, int64_t end,
+                    bool accumulate, T* c, int64_t row_stride);
 
 }  // namespace mt::cpu

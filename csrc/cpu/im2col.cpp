@@ -1,6 +1,7 @@
 // im2col and col2im. The kernels:
 //
-//   rows    a row of the image, seen through one element of the kernel, is again a row: whole rows are copied (im2col) or added (col2im), and
+//   rows    a row of the image, seen through one element of the kernel, is again a row: whole rows are copied (im2col)
+//   or added (col2im), and
 //           where the padding begins and ends is worked out once a row
 //   naive   one flat index for each element that is written; division and remainder take it apart
 #include "im2col.h"
@@ -16,9 +17,11 @@ namespace {
 
 constexpr int64_t kElementsPerThread = 20'000;
 
-// Which windows, [begin, end), have kernel element `tap` inside the image: those with 0 <= window * stride + offset < size.
+// Which windows, [begin, end), have kernel element `tap` inside the image: those with 0 <= window * stride + offset <
+// size.
 struct InsideImage {
-    InsideImage(int64_t tap, int64_t size, int64_t windows, int64_t stride, int64_t padding, int64_t dilation) : offset(tap * dilation - padding) {
+    InsideImage(int64_t tap, int64_t size, int64_t windows, int64_t stride, int64_t padding, int64_t dilation)
+        : offset(tap * dilation - padding) {
         begin = offset >= 0 ? 0 : std::min(windows, divide_up(-offset, stride));
         end = offset >= size ? begin : std::max(begin, std::min(windows, divide_up(size - offset, stride)));
     }
@@ -105,9 +108,11 @@ void im2col_rows(const NDArray& image, const Window& window, Pair windows, NDArr
     const int64_t columns_size = window.kernel.h * window.kernel.w * windows.h * windows.w;  // of one channel
     dispatch_floating(image.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        parallel_for(image.shape(0) * image.shape(1), kElementsPerThread / columns_size + 1, [&](int64_t begin, int64_t end) {
-            im2col_channels(image.data<T>() + begin * channel_size, end - begin, size, window, windows, columns.data<T>() + begin * columns_size);
-        });
+        parallel_for(image.shape(0) * image.shape(1), kElementsPerThread / columns_size + 1,
+                     [&](int64_t begin, int64_t end) {
+                         im2col_channels(image.data<T>() + begin * channel_size, end - begin, size, window, windows,
+                                         columns.data<T>() + begin * columns_size);
+                     });
     });
 }
 
@@ -117,44 +122,50 @@ void col2im_rows(const NDArray& columns, const Window& window, Pair windows, NDA
     const int64_t columns_size = window.kernel.h * window.kernel.w * windows.h * windows.w;
     dispatch_floating(image.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        parallel_for(image.shape(0) * image.shape(1), kElementsPerThread / columns_size + 1, [&](int64_t begin, int64_t end) {
-            col2im_channels(columns.data<T>() + begin * columns_size, end - begin, size, window, windows, image.data<T>() + begin * channel_size);
-        });
+        parallel_for(image.shape(0) * image.shape(1), kElementsPerThread / columns_size + 1,
+                     [&](int64_t begin, int64_t end) {
+                         col2im_channels(columns.data<T>() + begin * columns_size, end - begin, size, window, windows,
+                                         image.data<T>() + begin * channel_size);
+                     });
     });
 }
 
-// columns[n][c][r][s][y][x] = image[n][c][y * stride - padding + r * dilation][x * stride - padding + s * dilation], or 0 outside the image.
+// columns[n][c][r][s][y][x] = image[n][c][y * stride - padding + r * dilation][x * stride - padding + s * dilation], or
+// 0 outside the image.
 void im2col_naive(const NDArray& image, const Window& window, Pair windows, NDArray& columns) {
     const int64_t channels = image.shape(1), height = image.shape(2), width = image.shape(3);
     const auto [kernel, stride, padding, dilation] = window;
-    dispatch_floating(image.dtype(), [&, kernel = kernel, stride = stride, padding = padding, dilation = dilation](auto zero) {
-        using T = decltype(zero);
-        const T* from = image.data<T>();
-        T* to = columns.data<T>();
-        parallel_for(columns.size(), kElementsPerThread, [=](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; i++) {
-                const int64_t x = i % windows.w;
-                const int64_t y = i / windows.w % windows.h;
-                const int64_t s = i / (windows.w * windows.h) % kernel.w;
-                const int64_t r = i / (windows.w * windows.h * kernel.w) % kernel.h;
-                const int64_t c = i / (windows.w * windows.h * kernel.w * kernel.h) % channels;
-                const int64_t n = i / (windows.w * windows.h * kernel.w * kernel.h * channels);
+    dispatch_floating(image.dtype(),
+                      [&, kernel = kernel, stride = stride, padding = padding, dilation = dilation](auto zero) {
+                          using T = decltype(zero);
+                          const T* from = image.data<T>();
+                          T* to = columns.data<T>();
+                          parallel_for(columns.size(), kElementsPerThread, [=](int64_t begin, int64_t end) {
+                              for (int64_t i = begin; i < end; i++) {
+                                  const int64_t x = i % windows.w;
+                                  const int64_t y = i / windows.w % windows.h;
+                                  const int64_t s = i / (windows.w * windows.h) % kernel.w;
+                                  const int64_t r = i / (windows.w * windows.h * kernel.w) % kernel.h;
+                                  const int64_t c = i / (windows.w * windows.h * kernel.w * kernel.h) % channels;
+                                  const int64_t n = i / (windows.w * windows.h * kernel.w * kernel.h * channels);
 
-                const int64_t h = y * stride.h - padding.h + r * dilation.h;
-                const int64_t w = x * stride.w - padding.w + s * dilation.w;
-                const bool is_inside = h >= 0 && h < height && w >= 0 && w < width;
-                to[i] = is_inside ? from[((n * channels + c) * height + h) * width + w] : T{0};
-            }
-        });
-    });
+                                  const int64_t h = y * stride.h - padding.h + r * dilation.h;
+                                  const int64_t w = x * stride.w - padding.w + s * dilation.w;
+                                  const bool is_inside = h >= 0 && h < height && w >= 0 && w < width;
+                                  to[i] = is_inside ? from[((n * channels + c) * height + h) * width + w] : T{0};
+                              }
+                          });
+                      });
 }
 
-// image[n][c][h][w] = sum over all (r, s) of columns[n][c][r][s][y][x], where window (y, x) has its element (r, s) at (h, w), if there is one. Each pixel
-// gathers its sum: were the elements of the columns to add themselves to their pixels, two threads could add to one pixel at once.
+// image[n][c][h][w] = sum over all (r, s) of columns[n][c][r][s][y][x], where window (y, x) has its element (r, s) at
+// (h, w), if there is one. Each pixel gathers its sum: were the elements of the columns to add themselves to their
+// pixels, two threads could add to one pixel at once.
 void col2im_naive(const NDArray& columns, const Window& window, Pair windows, NDArray& image) {
     const int64_t height = image.shape(2), width = image.shape(3);
     const auto [kernel, stride, padding, dilation] = window;
-    dispatch_floating(image.dtype(), [&, kernel = kernel, stride = stride, padding = padding, dilation = dilation](auto zero) {
+    dispatch_floating(image.dtype(), [&, kernel = kernel, stride = stride, padding = padding,
+                                      dilation = dilation](auto zero) {
         using T = decltype(zero);
         const T* from = columns.data<T>();
         T* to = image.data<T>();
@@ -169,7 +180,8 @@ void col2im_naive(const NDArray& columns, const Window& window, Pair windows, ND
                     for (int64_t s = 0; s < kernel.w; s++) {
                         const int64_t y_strided = h + padding.h - r * dilation.h;
                         const int64_t x_strided = w + padding.w - s * dilation.w;
-                        if (y_strided < 0 || y_strided % stride.h != 0 || x_strided < 0 || x_strided % stride.w != 0) continue;
+                        if (y_strided < 0 || y_strided % stride.h != 0 || x_strided < 0 || x_strided % stride.w != 0)
+                            continue;
                         const int64_t y = y_strided / stride.h, x = x_strided / stride.w;
                         if (y >= windows.h || x >= windows.w) continue;
                         sum += from[(((n_c * kernel.h + r) * kernel.w + s) * windows.h + y) * windows.w + x];

@@ -21,18 +21,22 @@ struct Product {
 
 // Calls body(Product) for each matrix of the batch.
 template <class T, class Body>
-void for_each_product(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, NDArray& output, const Body& body) {
-    const int64_t a_size = a.shape(1) * a.shape(2), b_size = b.shape(1) * b.shape(2), output_size = output.shape(1) * output.shape(2);
+void for_each_product(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, NDArray& output,
+                      const Body& body) {
+    const int64_t a_size = a.shape(1) * a.shape(2), b_size = b.shape(1) * b.shape(2),
+                  output_size = output.shape(1) * output.shape(2);
     for (int64_t i = 0; i < output.shape(0); i++) {
         const MatrixView<T> left = row_major(a.data<T>() + i * a_size, a.shape(2));
         const MatrixView<T> right = row_major(b.data<T>() + i * b_size, b.shape(2));
-        body(Product<T>{transpose_a ? transposed(left) : left, transpose_b ? transposed(right) : right, output.data<T>() + i * output_size});
+        body(Product<T>{transpose_a ? transposed(left) : left, transpose_b ? transposed(right) : right,
+                        output.data<T>() + i * output_size});
     }
 }
 
 }  // namespace
 
-void matmul_blocked(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias, NDArray& output) {
+void matmul_blocked(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias,
+                    NDArray& output) {
     dispatch_floating(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const GemmPlan<T> plan(output.shape(1), output.shape(2), a.shape(transpose_a ? 1 : 2));
@@ -42,22 +46,28 @@ void matmul_blocked(const NDArray& a, const NDArray& b, bool transpose_a, bool t
 
         for_each_product<T>(a, b, transpose_a, transpose_b, output, [&](const Product<T>& product) {
             const int64_t panels = plan.row_panels + plan.column_panels;
-            parallel_for(panels, divide_up(kCopiesPerThread, plan.inner * plan.tile_columns + 1), [&](int64_t begin, int64_t end) {
-                pack_a(plan, product.a, std::min(begin, plan.row_panels), std::min(end, plan.row_panels), packed_a);
-                pack_b(plan, product.b, std::max<int64_t>(begin - plan.row_panels, 0), std::max<int64_t>(end - plan.row_panels, 0), packed_b);
-            });
+            parallel_for(panels, divide_up(kCopiesPerThread, plan.inner * plan.tile_columns + 1),
+                         [&](int64_t begin, int64_t end) {
+                             pack_a(plan, product.a, std::min(begin, plan.row_panels), std::min(end, plan.row_panels),
+                                    packed_a);
+                             pack_b(plan, product.b, std::max<int64_t>(begin - plan.row_panels, 0),
+                                    std::max<int64_t>(end - plan.row_panels, 0), packed_b);
+                         });
             if (bias != nullptr) {
-                for (int64_t row = 0; row < plan.rows; row++) std::memcpy(product.output + row * plan.columns, bias->raw(), bias->bytes());
+                for (int64_t row = 0; row < plan.rows; row++)
+                    std::memcpy(product.output + row * plan.columns, bias->raw(), bias->bytes());
             }
             const int64_t work_in_tile = plan.tile_rows * plan.tile_columns * plan.inner;
-            parallel_for(plan.tiles(), divide_up(kMultiplyAddsPerThread, work_in_tile + 1), [&](int64_t begin, int64_t end) {
-                multiply_tiles(plan, packed_a, packed_b, begin, end, bias != nullptr, product.output, plan.columns);
-            });
+            parallel_for(
+                plan.tiles(), divide_up(kMultiplyAddsPerThread, work_in_tile + 1), [&](int64_t begin, int64_t end) {
+                    multiply_tiles(plan, packed_a, packed_b, begin, end, bias != nullptr, product.output, plan.columns);
+                });
         });
     });
 }
 
-void matmul_naive(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias, NDArray& output) {
+void matmul_naive(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias,
+                  NDArray& output) {
     const int64_t rows = output.shape(1), columns = output.shape(2), inner = a.shape(transpose_a ? 1 : 2);
     dispatch_floating(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -69,7 +79,8 @@ void matmul_naive(const NDArray& a, const NDArray& b, bool transpose_a, bool tra
                     for (int64_t column = 0; column < columns; column++) {
                         T sum = bias_data != nullptr ? bias_data[column] : T{0};
                         for (int64_t k = 0; k < inner; k++) {
-                            sum += left.data[row * left.row_stride + k * left.column_stride] * right.data[k * right.row_stride + column * right.column_stride];
+                            sum += left.data[row * left.row_stride + k * left.column_stride] *
+                                   right.data[k * right.row_stride + column * right.column_stride];
                         }
                         out[row * columns + column] = sum;
                     }

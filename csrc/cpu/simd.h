@@ -1,6 +1,7 @@
-// Vector: as many elements of one type as a register of the CPU this file is compiled for holds. Arithmetic on a Vector (a + b * c) works on all of
-// its lanes at once. This is the compiler's vector extension (GCC, clang): it needs no intrinsics, and the same source serves SSE, AVX2, AVX-512
-// and NEON. A vector wider than the CPU's registers would be very slow, so the width follows the target.
+// Vector: as many elements of one type as a register of the CPU this file is compiled for holds. Arithmetic on a Vector
+// (a + b * c) works on all of its lanes at once. This is the compiler's vector extension (GCC, clang): it needs no
+// intrinsics, and the same source serves SSE, AVX2, AVX-512 and NEON. A vector wider than the CPU's registers would be
+// very slow, so the width follows the target.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +47,18 @@ inline void store(T* destination, Vector<T> vector) {
     std::memcpy(destination, &vector, sizeof(vector));
 }
 
+// Holds a loaded vector in a register. A compiler may otherwise read it from memory again in each multiplication that
+// uses it, and a core can start as many multiplications as loads a cycle, so the loads would become the limit.
+template <class T>
+inline Vector<T> in_register(Vector<T> vector) {
+#if defined(__x86_64__)
+    asm("" : "+v"(vector));
+#elif defined(__aarch64__)
+    asm("" : "+w"(vector));
+#endif
+    return vector;
+}
+
 // The first `count` lanes only, the others zero: the end of a row.
 template <class T>
 inline Vector<T> load_first(const T* source, int64_t count) {
@@ -59,16 +72,18 @@ inline void store_first(T* destination, Vector<T> vector, int64_t count) {
     std::memcpy(destination, &vector, static_cast<size_t>(count) * sizeof(T));
 }
 
-// Numbers of lanes, as wide as the lanes of T.
+// A number of a lane, as wide as the lanes of T.
 template <class T>
-using LaneIndices = Vector<std::conditional_t<sizeof(T) == 4, int32_t, int64_t>>;
+using LaneIndex = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+template <class T>
+using LaneIndices = Vector<LaneIndex<T>>;
 
 // The first `count` lanes of the vector, the others zero, whatever they held.
 template <class T>
 inline Vector<T> keep_first(Vector<T> vector, int64_t count) {
     LaneIndices<T> lane;
     for (int i = 0; i < kLanes<T>; i++) lane[i] = i;
-    return lane < static_cast<decltype(lane[0] + 0)>(count) ? vector : Vector<T>{};
+    return lane < static_cast<LaneIndex<T>>(count) ? vector : Vector<T>{};
 }
 
 // Lane i of the result is lane from[i] of the 2 * kLanes lanes of (a, b).
@@ -83,8 +98,8 @@ inline Vector<T> shuffle(Vector<T> a, Vector<T> b, LaneIndices<T> from) {
 #endif
 }
 
-// rows[i][j] <-> rows[j][i], for a square of kLanes vectors, in registers. A square [[A, B], [C, D]] of blocks is transposed by swapping B and C and
-// transposing each block: one step swaps all blocks of one size, 1, 2, 4, ... lanes.
+// rows[i][j] <-> rows[j][i], for a square of kLanes vectors, in registers. A square [[A, B], [C, D]] of blocks is
+// transposed by swapping B and C and transposing each block: one step swaps all blocks of one size, 1, 2, 4, ... lanes.
 template <class T, int Block = 1>
 inline __attribute__((always_inline)) void transpose_square(Vector<T> (&rows)[kLanes<T>]) {
     if constexpr (Block < kLanes<T>) {

@@ -7,41 +7,61 @@ namespace mt {
 namespace {
 
 struct Conv2dKernels {
-    void (*forward)(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight, const NDArray* bias, NDArray& output);
-    void (*input_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& weight, NDArray& input_grad);
-    void (*weight_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& input, NDArray& weight_grad);
+    void (*forward)(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight, const NDArray* bias,
+                    NDArray& output);
+    void (*input_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& weight,
+                       NDArray& input_grad);
+    void (*weight_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& input,
+                        NDArray& weight_grad);
 };
 
-KernelTable<Conv2dKernels> table("conv2d", {
-    {Device::cpu, "direct", "A register tile slides over the padded image, without columns; for a stride other than 1 or very short rows it is im2col_gemm.",
-     {cpu::conv2d_direct, cpu::conv2d_direct_input_grad, cpu::conv2d_direct_weight_grad}},
-    {Device::cpu, "im2col_gemm", "Image by image: im2col by rows, then the fast matrix product.",
-     {cpu::conv2d_im2col_gemm, cpu::conv2d_im2col_gemm_input_grad, cpu::conv2d_im2col_gemm_weight_grad}},
-    {Device::cpu, "im2col_naive", "im2col element by element, the columns of the whole batch in memory, then three plain loops.",
-     {cpu::conv2d_im2col_naive, cpu::conv2d_im2col_naive_input_grad, cpu::conv2d_im2col_naive_weight_grad}},
-    {Device::cpu, "loops", "The definition: seven loops around one multiplication.",
-     {cpu::conv2d_loops, cpu::conv2d_loops_input_grad, cpu::conv2d_loops_weight_grad}},
-});
+KernelTable<Conv2dKernels> table(
+    "conv2d",
+    {
+        {Device::cpu,
+         "direct",
+         "A register tile slides over the padded image, without columns; for a stride other than 1 or very short rows "
+         "it is im2col_gemm.",
+         {cpu::conv2d_direct, cpu::conv2d_direct_input_grad, cpu::conv2d_direct_weight_grad}},
+        {Device::cpu,
+         "im2col_gemm",
+         "Image by image: im2col by rows, then the fast matrix product.",
+         {cpu::conv2d_im2col_gemm, cpu::conv2d_im2col_gemm_input_grad, cpu::conv2d_im2col_gemm_weight_grad}},
+        {Device::cpu,
+         "im2col_naive",
+         "im2col element by element, the columns of the whole batch in memory, then three plain loops.",
+         {cpu::conv2d_im2col_naive, cpu::conv2d_im2col_naive_input_grad, cpu::conv2d_im2col_naive_weight_grad}},
+        {Device::cpu,
+         "loops",
+         "The definition: seven loops around one multiplication.",
+         {cpu::conv2d_loops, cpu::conv2d_loops_input_grad, cpu::conv2d_loops_weight_grad}},
+    });
 
-KernelTable<void (*)(const NDArray& upstream, NDArray& bias_grad)> bias_grad_table("conv2d_bias_grad", {
-    {Device::cpu, "plane_sums", "Sums each image's channel by vectors, then the images in order.", cpu::conv2d_bias_grad},
-});
+KernelTable<void (*)(const NDArray& upstream, NDArray& bias_grad)> bias_grad_table(
+    "conv2d_bias_grad", {
+                            {Device::cpu, "plane_sums",
+                             "Sums each image's channel by vectors, then the images in order.", cpu::conv2d_bias_grad},
+                        });
 
 // Checks the shapes of input and weight against each other and works out the rest.
-Conv2dGeometry make_geometry(const char* op, const Shape& input, const Shape& weight, Pair stride, std::optional<Pair> padding, Pair dilation,
-                             int64_t groups) {
-    require<ValueError>(input.size() == 4, op, ": the input has shape ", to_string(input), "; wanted 4 dimensions (N, C, H, W)");
+Conv2dGeometry make_geometry(const char* op, const Shape& input, const Shape& weight, Pair stride,
+                             std::optional<Pair> padding, Pair dilation, int64_t groups) {
+    require<ValueError>(input.size() == 4, op, ": the input has shape ", to_string(input),
+                        "; wanted 4 dimensions (N, C, H, W)");
     require<ValueError>(weight.size() == 4, op, ": the weight has shape ", to_string(weight),
                         "; wanted 4 dimensions (out_channels, in_channels / groups, kernel height, kernel width)");
     for (size_t axis = 0; axis < 4; axis++) {
-        require<ValueError>(weight[axis] >= 1, op, ": the weight has shape ", to_string(weight), "; every size must be at least 1");
-        require<ValueError>(input[axis] >= (axis == 0 ? 0 : 1), op, ": the input has shape ", to_string(input), "; only the batch may be empty");
+        require<ValueError>(weight[axis] >= 1, op, ": the weight has shape ", to_string(weight),
+                            "; every size must be at least 1");
+        require<ValueError>(input[axis] >= (axis == 0 ? 0 : 1), op, ": the input has shape ", to_string(input),
+                            "; only the batch may be empty");
     }
     require<ValueError>(groups >= 1, op, ": groups is ", groups, "; it must be at least 1");
-    require<ValueError>(weight[0] % groups == 0, op, ": the weight has ", weight[0], " output channels, which ", groups, " groups cannot share equally");
-    require<ValueError>(input[1] % groups == 0 && input[1] / groups == weight[1], op, ": the input has ", input[1], " channels (shape ", to_string(input),
-                        "), but a weight of shape ", to_string(weight), " with groups ", groups, " wants ", weight[1], " * ", groups, " = ",
-                        weight[1] * groups);
+    require<ValueError>(weight[0] % groups == 0, op, ": the weight has ", weight[0], " output channels, which ", groups,
+                        " groups cannot share equally");
+    require<ValueError>(input[1] % groups == 0 && input[1] / groups == weight[1], op, ": the input has ", input[1],
+                        " channels (shape ", to_string(input), "), but a weight of shape ", to_string(weight),
+                        " with groups ", groups, " wants ", weight[1], " * ", groups, " = ", weight[1] * groups);
 
     const Pair kernel{weight[2], weight[3]};
     const Window window{kernel, stride, padding.value_or(Pair{kernel.h / 2, kernel.w / 2}), dilation};
@@ -50,10 +70,13 @@ Conv2dGeometry make_geometry(const char* op, const Shape& input, const Shape& we
     return {input[0], input[1], weight[0], groups, size, window_counts(op, size, window), window};
 }
 
-Shape output_shape(const Conv2dGeometry& geometry) { return {geometry.batch, geometry.out_channels, geometry.output.h, geometry.output.w}; }
+Shape output_shape(const Conv2dGeometry& geometry) {
+    return {geometry.batch, geometry.out_channels, geometry.output.h, geometry.output.w};
+}
 
 // Both arrays of an op: floating, of one dtype, on one device.
-void require_alike(const char* op, const char* first_name, const NDArray& first, const char* second_name, const NDArray& second) {
+void require_alike(const char* op, const char* first_name, const NDArray& first, const char* second_name,
+                   const NDArray& second) {
     require_floating(op, first_name, first);
     require_same_dtype(op, first_name, first, second_name, second);
     require_same_device(op, first_name, first, second_name, second);
@@ -61,10 +84,11 @@ void require_alike(const char* op, const char* first_name, const NDArray& first,
 
 }  // namespace
 
-NDArray conv2d(const NDArray& input, const NDArray& weight, const std::optional<NDArray>& bias, Pair stride, std::optional<Pair> padding, Pair dilation,
-               int64_t groups) {
+NDArray conv2d(const NDArray& input, const NDArray& weight, const std::optional<NDArray>& bias, Pair stride,
+               std::optional<Pair> padding, Pair dilation, int64_t groups) {
     require_alike("conv2d", "input", input, "weight", weight);
-    const Conv2dGeometry geometry = make_geometry("conv2d", input.shape(), weight.shape(), stride, padding, dilation, groups);
+    const Conv2dGeometry geometry =
+        make_geometry("conv2d", input.shape(), weight.shape(), stride, padding, dilation, groups);
     if (bias) {
         require_alike("conv2d", "input", input, "bias", *bias);
         require_shape("conv2d", "bias", *bias, {geometry.out_channels});
@@ -74,20 +98,22 @@ NDArray conv2d(const NDArray& input, const NDArray& weight, const std::optional<
     return output;
 }
 
-NDArray conv2d_input_grad(const NDArray& upstream, const NDArray& weight, const Shape& input_shape, Pair stride, std::optional<Pair> padding, Pair dilation,
-                          int64_t groups) {
+NDArray conv2d_input_grad(const NDArray& upstream, const NDArray& weight, const Shape& input_shape, Pair stride,
+                          std::optional<Pair> padding, Pair dilation, int64_t groups) {
     require_alike("conv2d_input_grad", "upstream", upstream, "weight", weight);
-    const Conv2dGeometry geometry = make_geometry("conv2d_input_grad", input_shape, weight.shape(), stride, padding, dilation, groups);
+    const Conv2dGeometry geometry =
+        make_geometry("conv2d_input_grad", input_shape, weight.shape(), stride, padding, dilation, groups);
     require_shape("conv2d_input_grad", "upstream", upstream, output_shape(geometry));
     NDArray input_grad = NDArray::empty(input_shape, upstream.dtype(), upstream.device());
     table.pick(upstream.device()).input_grad(geometry, upstream, weight, input_grad);
     return input_grad;
 }
 
-NDArray conv2d_weight_grad(const NDArray& upstream, const NDArray& input, const Shape& weight_shape, Pair stride, std::optional<Pair> padding,
-                           Pair dilation, int64_t groups) {
+NDArray conv2d_weight_grad(const NDArray& upstream, const NDArray& input, const Shape& weight_shape, Pair stride,
+                           std::optional<Pair> padding, Pair dilation, int64_t groups) {
     require_alike("conv2d_weight_grad", "upstream", upstream, "input", input);
-    const Conv2dGeometry geometry = make_geometry("conv2d_weight_grad", input.shape(), weight_shape, stride, padding, dilation, groups);
+    const Conv2dGeometry geometry =
+        make_geometry("conv2d_weight_grad", input.shape(), weight_shape, stride, padding, dilation, groups);
     require_shape("conv2d_weight_grad", "upstream", upstream, output_shape(geometry));
     NDArray weight_grad = NDArray::empty(weight_shape, upstream.dtype(), upstream.device());
     table.pick(upstream.device()).weight_grad(geometry, upstream, input, weight_grad);

@@ -19,21 +19,23 @@ struct Conv2dGeometry {
 
     int64_t group_in() const { return in_channels / groups; }
     int64_t group_out() const { return out_channels / groups; }
-    int64_t taps() const { return group_in() * window.kernel.h * window.kernel.w; }  // products in the sum of one output element
+    int64_t taps() const {
+        return group_in() * window.kernel.h * window.kernel.w;
+    }  // products in the sum of one output element
     int64_t input_pixels() const { return input.h * input.w; }
     int64_t output_pixels() const { return output.h * output.w; }
 };
 
-// (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) -> (N, O, H', W'). No padding given: kernel / 2 on each side, rounded down, which keeps H
-// and W when the kernel is odd and the stride 1.
-NDArray conv2d(const NDArray& input, const NDArray& weight, const std::optional<NDArray>& bias, Pair stride, std::optional<Pair> padding, Pair dilation,
-               int64_t groups);
+// (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) -> (N, O, H', W'). No padding given: kernel / 2 on each side,
+// rounded down, which keeps H and W when the kernel is odd and the stride 1.
+NDArray conv2d(const NDArray& input, const NDArray& weight, const std::optional<NDArray>& bias, Pair stride,
+               std::optional<Pair> padding, Pair dilation, int64_t groups);
 
 // Gradients of a loss, given its gradient `upstream` (N, O, H', W') with respect to the output.
-NDArray conv2d_input_grad(const NDArray& upstream, const NDArray& weight, const Shape& input_shape, Pair stride, std::optional<Pair> padding, Pair dilation,
-                          int64_t groups);
-NDArray conv2d_weight_grad(const NDArray& upstream, const NDArray& input, const Shape& weight_shape, Pair stride, std::optional<Pair> padding,
-                           Pair dilation, int64_t groups);
+NDArray conv2d_input_grad(const NDArray& upstream, const NDArray& weight, const Shape& input_shape, Pair stride,
+                          std::optional<Pair> padding, Pair dilation, int64_t groups);
+NDArray conv2d_weight_grad(const NDArray& upstream, const NDArray& input, const Shape& weight_shape, Pair stride,
+                           std::optional<Pair> padding, Pair dilation, int64_t groups);
 NDArray conv2d_bias_grad(const NDArray& upstream);
 
 }  // namespace mt

@@ -11,14 +11,21 @@ struct Im2colKernels {
     void (*col2im)(const NDArray& columns, const Window& window, Pair windows, NDArray& image);
 };
 
-KernelTable<Im2colKernels> table("im2col", {
-    {Device::cpu, "rows", "Copies (col2im: adds) whole rows of the image: the padding's borders are worked out once a row.",
-     {cpu::im2col_rows, cpu::col2im_rows}},
-    {Device::cpu, "naive", "One element at a time: divisions and remainders take its flat index apart.", {cpu::im2col_naive, cpu::col2im_naive}},
-});
+KernelTable<Im2colKernels> table(
+    "im2col", {
+                  {Device::cpu,
+                   "rows",
+                   "Copies (col2im: adds) whole rows of the image: the padding's borders are worked out once a row.",
+                   {cpu::im2col_rows, cpu::col2im_rows}},
+                  {Device::cpu,
+                   "naive",
+                   "One element at a time: divisions and remainders take its flat index apart.",
+                   {cpu::im2col_naive, cpu::col2im_naive}},
+              });
 
 void require_not_empty(const char* op, const char* argument, Pair size) {
-    require<ValueError>(size.h >= 1 && size.w >= 1, op, ": ", argument, " is (", size.h, ", ", size.w, "); both must be at least 1");
+    require<ValueError>(size.h >= 1 && size.w >= 1, op, ": ", argument, " is (", size.h, ", ", size.w,
+                        "); both must be at least 1");
 }
 
 }  // namespace
@@ -33,7 +40,8 @@ NDArray im2col(const NDArray& input, Pair kernel_size, Pair dilation, Pair paddi
     const Pair windows = window_counts("im2col", size, window);
 
     const int64_t rows = checked_size({input.shape(1), kernel_size.h, kernel_size.w}, 1);
-    NDArray columns = NDArray::empty({input.shape(0), rows, checked_size({windows.h, windows.w}, 1)}, input.dtype(), input.device());
+    NDArray columns =
+        NDArray::empty({input.shape(0), rows, checked_size({windows.h, windows.w}, 1)}, input.dtype(), input.device());
     table.pick(input.device()).im2col(input, window, windows, columns);
     return columns;
 }
@@ -46,13 +54,16 @@ NDArray col2im(const NDArray& columns, Pair output_size, Pair kernel_size, Pair 
     require_not_empty("col2im", "output_size", output_size);
     const Pair windows = window_counts("col2im", output_size, window);
     const int64_t kernel_elements = checked_size({kernel_size.h, kernel_size.w}, 1);
-    require<ValueError>(columns.shape(1) % kernel_elements == 0, "col2im: columns has shape ", to_string(columns.shape()), ", that is ", columns.shape(1),
+    require<ValueError>(columns.shape(1) % kernel_elements == 0, "col2im: columns has shape ",
+                        to_string(columns.shape()), ", that is ", columns.shape(1),
                         " rows; wanted a multiple of the kernel's ", kernel_elements, " elements");
-    require<ValueError>(columns.shape(2) == checked_size({windows.h, windows.w}, 1), "col2im: columns has shape ", to_string(columns.shape()),
-                        ", that is ", columns.shape(2), " windows; an image of ", output_size.h, " x ", output_size.w, " has ", windows.h, " x ", windows.w,
+    require<ValueError>(columns.shape(2) == checked_size({windows.h, windows.w}, 1), "col2im: columns has shape ",
+                        to_string(columns.shape()), ", that is ", columns.shape(2), " windows; an image of ",
+                        output_size.h, " x ", output_size.w, " has ", windows.h, " x ", windows.w,
                         " with this kernel_size, dilation, padding and stride");
 
-    NDArray image = NDArray::empty({columns.shape(0), columns.shape(1) / kernel_elements, output_size.h, output_size.w}, columns.dtype(), columns.device());
+    NDArray image = NDArray::empty({columns.shape(0), columns.shape(1) / kernel_elements, output_size.h, output_size.w},
+                                   columns.dtype(), columns.device());
     table.pick(columns.device()).col2im(columns, window, windows, image);
     return image;
 }

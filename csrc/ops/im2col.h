@@ -5,10 +5,12 @@
 
 namespace mt {
 
-// (N, C, H, W) -> (N, C * kh * kw, L): column l of image n is window l, row (c, r, s) its element in channel c, row r, column s.
+// (N, C, H, W) -> (N, C * kh * kw, L): column l of image n is window l, row (c, r, s) its element in channel c, row r,
+// column s.
 NDArray im2col(const NDArray& input, Pair kernel_size, Pair dilation, Pair padding, Pair stride);
 
-// (N, C * kh * kw, L) -> (N, C, H, W): each pixel is the sum of what the windows hold at its place. im2col's derivative, not its inverse.
+// (N, C * kh * kw, L) -> (N, C, H, W): each pixel is the sum of what the windows hold at its place. im2col's
+// derivative, not its inverse.
 NDArray col2im(const NDArray& columns, Pair output_size, Pair kernel_size, Pair dilation, Pair padding, Pair stride);
 
 }  // namespace mt

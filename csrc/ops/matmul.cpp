@@ -7,14 +7,21 @@ namespace mt {
 namespace {
 
 // a, b and the output are batches of matrices; bias is null or is added to each row.
-using MatmulKernel = void (*)(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias, NDArray& output);
+using MatmulKernel = void (*)(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b,
+                              const NDArray* bias, NDArray& output);
 
-KernelTable<MatmulKernel> table("matmul", {
-    {Device::cpu, "blocked", "Copies both matrices into panels and keeps a tile of the output in registers while its sum runs.", cpu::matmul_blocked},
-    {Device::cpu, "naive", "Three loops: each output element is the dot product of a row and a column.", cpu::matmul_naive},
-});
+KernelTable<MatmulKernel> table(
+    "matmul", {
+                  {Device::cpu, "blocked",
+                   "Copies both matrices into panels and keeps a tile of the output in registers while its sum runs.",
+                   cpu::matmul_blocked},
+                  {Device::cpu, "naive", "Three loops: each output element is the dot product of a row and a column.",
+                   cpu::matmul_naive},
+              });
 
-NDArray as_batch(const NDArray& matrix) { return matrix.ndim() == 3 ? matrix : matrix.reshape({1, matrix.shape(0), matrix.shape(1)}); }
+NDArray as_batch(const NDArray& matrix) {
+    return matrix.ndim() == 3 ? matrix : matrix.reshape({1, matrix.shape(0), matrix.shape(1)});
+}
 
 }  // namespace
 
@@ -22,16 +29,17 @@ NDArray matmul(const NDArray& a, const NDArray& b, bool transpose_a, bool transp
     require_floating("matmul", "a", a);
     require_same_dtype("matmul", "a", a, "b", b);
     require_same_device("matmul", "a", a, "b", b);
-    require<ValueError>((a.ndim() == 2 || a.ndim() == 3) && a.ndim() == b.ndim(), "matmul: a has shape ", to_string(a.shape()), " and b ",
-                        to_string(b.shape()), "; wanted two matrices, (m, k) and (k, n), or two batches of as many, (b, m, k) and (b, k, n)");
+    require<ValueError>((a.ndim() == 2 || a.ndim() == 3) && a.ndim() == b.ndim(), "matmul: a has shape ",
+                        to_string(a.shape()), " and b ", to_string(b.shape()),
+                        "; wanted two matrices, (m, k) and (k, n), or two batches of as many, (b, m, k) and (b, k, n)");
     const NDArray left = as_batch(a), right = as_batch(b);
-    require<ValueError>(left.shape(0) == right.shape(0), "matmul: a is a batch of ", left.shape(0), " matrices and b of ", right.shape(0),
-                        "; wanted as many in both");
+    require<ValueError>(left.shape(0) == right.shape(0), "matmul: a is a batch of ", left.shape(0),
+                        " matrices and b of ", right.shape(0), "; wanted as many in both");
     const int64_t rows = left.shape(transpose_a ? 2 : 1), inner = left.shape(transpose_a ? 1 : 2);
     const int64_t columns = right.shape(transpose_b ? 1 : 2), right_inner = right.shape(transpose_b ? 2 : 1);
-    require<ValueError>(inner == right_inner, "matmul: a", transpose_a ? " (transposed)" : "", " has ", inner, " columns but b",
-                        transpose_b ? " (transposed)" : "", " has ", right_inner, " rows; they must be equal. a has shape ", to_string(a.shape()),
-                        ", b ", to_string(b.shape()));
+    require<ValueError>(inner == right_inner, "matmul: a", transpose_a ? " (transposed)" : "", " has ", inner,
+                        " columns but b", transpose_b ? " (transposed)" : "", " has ", right_inner,
+                        " rows; they must be equal. a has shape ", to_string(a.shape()), ", b ", to_string(b.shape()));
 
     NDArray output = NDArray::empty({left.shape(0), rows, columns}, a.dtype(), a.device());
     table.pick(a.device())(left, right, transpose_a, transpose_b, nullptr, output);
@@ -44,8 +52,9 @@ NDArray linear(const NDArray& input, const NDArray& weight, const std::optional<
     require_same_device("linear", "input", input, "weight", weight);
     require_ndim("linear", "input", input, 2, "(rows, in_features)");
     require_ndim("linear", "weight", weight, 2, "(out_features, in_features)");
-    require<ValueError>(input.shape(1) == weight.shape(1), "linear: input has shape ", to_string(input.shape()), ", that is ", input.shape(1),
-                        " features in a row, but weight has shape ", to_string(weight.shape()), ", that is, takes ", weight.shape(1));
+    require<ValueError>(input.shape(1) == weight.shape(1), "linear: input has shape ", to_string(input.shape()),
+                        ", that is ", input.shape(1), " features in a row, but weight has shape ",
+                        to_string(weight.shape()), ", that is, takes ", weight.shape(1));
     const int64_t rows = input.shape(0), out_features = weight.shape(0);
     if (bias) {
         require_same_dtype("linear", "input", input, "bias", *bias);

@@ -7,8 +7,8 @@
 
 namespace mt {
 
-// op(a) . op(b): (m, k) . (k, n) -> (m, n), or a batch of them, (b, m, k) . (b, k, n) -> (b, m, n). With transpose_a, a is (k, m); with
-// transpose_b, b is (n, k).
+// op(a) . op(b): (m, k) . (k, n) -> (m, n), or a batch of them, (b, m, k) . (b, k, n) -> (b, m, n). With transpose_a, a
+// is (k, m); with transpose_b, b is (n, k).
 NDArray matmul(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b);
 
 // input . weight^T + bias: (rows, in), (out, in), (out,) -> (rows, out).

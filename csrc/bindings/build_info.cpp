@@ -24,7 +24,9 @@ py::dict build_info() {
 
 #ifdef MYTENSOR_WITH_CUDA
 
-std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+std::string version_text(int version) {
+    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 py::dict cuda_info() {
     cuda::Description found;
@@ -43,7 +45,8 @@ py::dict cuda_info() {
     py::dict out;
     out["built"] = true;
     out["runtime_version"] = version_text(found.runtime_version);
-    out["driver_version"] = found.driver_version == 0 ? py::object(py::none()) : py::str(version_text(found.driver_version));
+    out["driver_version"] =
+        found.driver_version == 0 ? py::object(py::none()) : py::str(version_text(found.driver_version));
     out["gpus"] = gpus;
     out["problem"] = found.problem.empty() ? py::object(py::none()) : py::str(found.problem);
     return out;
@@ -67,9 +70,11 @@ py::dict cuda_info() {
 
 void bind_build(py::module_& m) {
     m.def("build_info", &build_info,
-          "How this extension was built: source_hash, compiler, flags, kernel_flags, arch, cpu_features (list), openmp (bool), cuda (str or None).");
+          "How this extension was built: source_hash, compiler, flags, kernel_flags, arch, cpu_features (list), openmp "
+          "(bool), cuda (str or None).");
     m.def("cuda_info", &cuda_info,
-          "Which GPUs there are: built (bool), runtime_version, driver_version (None: no driver), gpus (list of name, compute_capability, "
+          "Which GPUs there are: built (bool), runtime_version, driver_version (None: no driver), gpus (list of name, "
+          "compute_capability, "
           "total_memory in bytes), problem (why there is no GPU, or None).");
 }
 

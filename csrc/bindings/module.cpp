@@ -14,7 +14,8 @@ py::object& tensor_handler() {
 std::string name_of_argument(const py::handle& argument) {
     if (py::isinstance<NDArray>(argument)) return message("NDArray ", describe(argument.cast<const NDArray&>()));
     std::string text = py::str(py::type::of(argument).attr("__name__"));
-    if (py::isinstance<py::int_>(argument) || py::isinstance<py::float_>(argument) || py::isinstance<py::tuple>(argument)) {
+    if (py::isinstance<py::int_>(argument) || py::isinstance<py::float_>(argument) ||
+        py::isinstance<py::tuple>(argument)) {
         text += " " + std::string(py::repr(argument));
     }
     return text;
@@ -41,9 +42,12 @@ py::object call_without_ndarrays(const char* op, const py::args& args, const py:
     }
     std::string got;
     for (const auto& argument : args) got += (got.empty() ? "" : ", ") + name_of_argument(argument);
-    for (const auto& [name, value] : kwargs) got += (got.empty() ? "" : ", ") + std::string(py::str(name)) + "=" + name_of_argument(value);
-    throw TypeError(message("mytensor_backend.", op, ": these arguments do not fit: (", got, "). Arrays must be NDArrays, made with mytensor_backend.from_numpy(array), "
-                            "or Tensors, made with mytensor.tensor(array); help(mytensor_backend.", op, ") shows what is wanted."));
+    for (const auto& [name, value] : kwargs)
+        got += (got.empty() ? "" : ", ") + std::string(py::str(name)) + "=" + name_of_argument(value);
+    throw TypeError(message("mytensor_backend.", op, ": these arguments do not fit: (", got,
+                            "). Arrays must be NDArrays, made with mytensor_backend.from_numpy(array), "
+                            "or Tensors, made with mytensor.tensor(array); help(mytensor_backend.",
+                            op, ") shows what is wanted."));
 }
 
 }  // namespace mt
@@ -54,8 +58,9 @@ PYBIND11_MODULE(mytensor_backend, m) {
 
     m.doc() = "The compiled backend of mytensor: arrays and the kernels that work on them.";
     pybind11::register_exception_translator(&mt::translate_exceptions);
-    m.def("set_tensor_handler", [](pybind11::object handler) { mt::tensor_handler() = std::move(handler); }, pybind11::arg("handler"),
-          "mytensor registers here what an op does with Tensors.");
+    m.def(
+        "set_tensor_handler", [](pybind11::object handler) { mt::tensor_handler() = std::move(handler); },
+        pybind11::arg("handler"), "mytensor registers here what an op does with Tensors.");
     mt::bind_ndarray(m);
     mt::bind_runtime(m);
     mt::bind_build(m);

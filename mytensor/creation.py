@@ -51,14 +51,14 @@ def ones(*sizes, dtype: DType = backend.float32, device: str = "cpu", requires_g
 def uniform(*sizes, low: float, high: float, dtype: DType = backend.float32, requires_grad: bool = False) -> Tensor:
     """Uniform draws from [low, high), from the framework's generator (mt.manual_seed)."""
     shape = _shape(sizes)
-    seed, offset = random.reserve(math.prod(shape))
+    seed, offset = random.reserve(math.prod(shape) * as_dtype(dtype).itemsize)
     return Tensor(backend.uniform(shape, low, high, seed, offset, as_dtype(dtype), "cpu"), requires_grad)
 
 
 def normal(*sizes, mean: float, std: float, dtype: DType = backend.float32, requires_grad: bool = False) -> Tensor:
     """Normal draws with this mean and standard deviation, from the framework's generator (mt.manual_seed)."""
     shape = _shape(sizes)
-    seed, offset = random.reserve(math.prod(shape))
+    seed, offset = random.reserve(math.prod(shape) * as_dtype(dtype).itemsize)
     return Tensor(backend.normal(shape, mean, std, seed, offset, as_dtype(dtype), "cpu"), requires_grad)
 
 

@@ -1,8 +1,8 @@
 """The random numbers of the framework: one seed, one counter.
 
-The backend's generator (Philox4x32-10) is a function of (seed, counter): number i of a draw comes from counter offset +
-i // 4. So the state is two integers, a draw of n numbers moves the counter on by ceil(n / 4), and the same state gives
-the same numbers on every device and with any number of threads.
+The backend's generator (Philox4x32-10) is a function of (seed, counter): each counter makes 16 random bytes, four
+float32 numbers or two float64. So the state is two integers, a draw moves the counter on by its size in bytes / 16, rounded up, and
+the same state gives the same numbers on every device and with any number of threads.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def set_state(state: tuple[int, int]) -> None:
         _seed, _offset = seed, offset
 
 
-def reserve(count: int) -> tuple[int, int]:
-    """(seed, counter) for a draw of `count` numbers; the next draw continues behind them."""
+def reserve(nbytes: int) -> tuple[int, int]:
+    """(seed, counter) for a draw of numbers that take `nbytes` bytes; the next draw continues behind them."""
     global _offset
     with _lock:
         offset = _offset
-        _offset += -(-count // 4)
+        _offset += -(-nbytes // 16)
         return _seed, offset

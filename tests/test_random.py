@@ -56,3 +56,10 @@ def test_use_kernel():
         with pytest.raises((ValueError, KeyError), match="no such"):
             mt.use_kernel(*arguments)
     assert selected() == default
+
+
+def test_draws_in_a_row_share_no_number():
+    mt.manual_seed(3)
+    for dtype in (mt.float32, mt.float64):
+        first, second = mt.rand(9, dtype=dtype).tolist(), mt.empty(9, dtype=dtype).uniform_().tolist()
+        assert not set(first) & set(second)

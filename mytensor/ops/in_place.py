@@ -129,7 +129,7 @@ def copy_(tensor: Tensor, source: Tensor) -> Tensor:
 def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Draws every element uniformly from [low, high), from the framework's generator."""
     _is_recorded(tensor)
-    seed, offset = random.reserve(tensor.numel())
+    seed, offset = random.reserve(tensor.nbytes)
     backend.copy_(tensor.array, backend.uniform(tensor.shape, low, high, seed, offset, tensor.dtype, tensor.device))
     return tensor
 
@@ -137,6 +137,6 @@ def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Draws every element from a normal distribution, from the framework's generator."""
     _is_recorded(tensor)
-    seed, offset = random.reserve(tensor.numel())
+    seed, offset = random.reserve(tensor.nbytes)
     backend.copy_(tensor.array, backend.normal(tensor.shape, mean, std, seed, offset, tensor.dtype, tensor.device))
     return tensor

@@ -86,7 +86,7 @@ def _backend() -> list[Finding]:
     info = backend.build_info()
     stale = stale_message(info["source_hash"], csrc_path())
     lines = [
-        Finding("Compiled backend", key.replace("_", " "), str(value))
+        Finding("Compiled backend", key.replace("_", " "), " ".join(value) if isinstance(value, list) else str(value))
         for key, value in info.items()
         if key not in ("source_hash", "cuda")
     ]
@@ -128,12 +128,18 @@ def _cuda() -> Finding:
 
 
 def _kernels() -> list[Finding]:
-    lines = []
-    for op in backend.ops_with_kernels():
-        for kernel in backend.kernels(op):
-            mark = " (selected)" if kernel["selected"] else ""
-            lines.append(Finding("Kernels", op, f"{kernel['device']} {kernel['name']}{mark}: {kernel['description']}"))
-    return lines
+    """The ops that leave a choice; the others are counted."""
+    tables = {op: backend.kernels(op) for op in backend.ops_with_kernels()}
+    lines = [
+        Finding(
+            "Kernels", op, f"{kernel['name']}{' (selected)' if kernel['selected'] else ''}: {kernel['description']}"
+        )
+        for op, table in tables.items()
+        if len(table) > 1
+        for kernel in table
+    ]
+    single = sum(len(table) == 1 for table in tables.values())
+    return [*lines, Finding("Kernels", "others", f"{single} ops with one kernel each")]
 
 
 def _data(data: str | os.PathLike | None) -> list[Finding]:

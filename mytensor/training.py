@@ -237,7 +237,7 @@ class Trainer:
             "recipe": dataclasses.asdict(self.recipe),
             "source": self.train_set.source,
             "checksum": self.train_set.checksum,
-            "kernels": {op: backend.selected_kernel(op) for op in backend.ops_with_kernels()},
+            "kernels": selected_kernels(),
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self._seconds,
@@ -259,13 +259,18 @@ class Trainer:
                 f"{self.checkpoint} was trained on other data ({state['source']}, checksum {state['checksum']}); "
                 f"this run has {self.train_set.source}, checksum {self.train_set.checksum}. Name the same data."
             )
-        for op, kernel in self._state()["kernels"].items():
-            if state["kernels"].get(op, kernel) != kernel:
-                warnings.warn(
-                    f"{self.checkpoint} was trained with the {op} kernel {state['kernels'][op]!r}, now {kernel!r} is "
-                    f"selected: the run goes on, in other bits.",
-                    stacklevel=3,
-                )
+        if state["kernels"] != selected_kernels():
+            warnings.warn(
+                f"{self.checkpoint} was trained with the kernels {state['kernels'] or 'selected by default'}, now "
+                f"{selected_kernels() or 'the default ones'} are selected: the run goes on, in other bits.",
+                stacklevel=3,
+            )
+
+
+def selected_kernels() -> dict[str, str]:
+    """The kernels chosen by ``use_kernel``, by op; empty where all are the default."""
+    chosen = {op: backend.selected_kernel(op) for op in backend.ops_with_kernels()}
+    return {op: kernel for op, kernel in chosen.items() if kernel is not None}
 
 
 def set_lr(optimizer: Any, lr: float) -> None:

@@ -314,3 +314,14 @@ def test_the_train_command(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["train", "--kernel", "conv2d"])
     assert "OP=NAME is wanted" in capsys.readouterr().err
+
+
+def test_a_run_resumed_with_another_kernel_says_so(tmp_path):
+    run = trainer(SHORT, tmp_path / "lenet.safetensors")
+    run.save()
+    try:
+        mt.use_kernel("conv2d", "im2col_naive")
+        with pytest.warns(UserWarning, match="im2col_naive.*in other bits"):
+            run.resume()
+    finally:
+        mt.use_kernel("conv2d", None)

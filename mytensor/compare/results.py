@@ -47,7 +47,7 @@ def table(results: dict[str, Any]) -> str:
 
 def _circumstances(results: dict[str, Any]) -> str:
     machine, found = results["machine"], results["versions"]
-    kernels = ", ".join(f"{op}: {name}" for op, name in results["kernels"].items() if name != "default")
+    kernels = ", ".join(f"{op}: {name}" for op, name in results["kernels"].items())
     return (
         f"LeNet on {results['data']['source']}, {results['recipe']['epochs']} epochs, "
         f"{len(results['runs'])} seed(s); {machine['cpu']}, {machine['threads']} thread(s) each side\n"

@@ -19,7 +19,7 @@ from mytensor.compare.trajectories import trajectory
 from mytensor.compare.twin import PerImage, TorchLeNet, copy_weights, mean_loss_and_accuracy, normalised, torch_recipe
 from mytensor.data import Batches, ImageDataset, cifar10
 from mytensor.doctor import cpu_model, git_commit, versions
-from mytensor.training import Recipe, Trainer, audit, evaluate, set_lr
+from mytensor.training import Recipe, Trainer, audit, evaluate, selected_kernels, set_lr
 
 PAUSE = 0.3  # seconds between two blocks: idle OpenMP threads spin for a while, and must not spin into the other's time
 FIRST_LOSSES = 200  # steps of the first epoch whose losses are kept
@@ -65,7 +65,7 @@ def run(
         "machine": {"device": "cpu", "cpu": cpu_model(), "cores": os.cpu_count(), "threads": threads},
         "versions": versions(),
         "build": dict(backend.build_info()),
-        "kernels": {op: backend.selected_kernel(op) or "default" for op in backend.ops_with_kernels()},
+        "kernels": selected_kernels(),
         "data": {
             "source": train_set.source,
             "train_images": len(train_set),

@@ -125,7 +125,7 @@ def execute(notebook: NotebookNode) -> None:
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """Takes out what differs from run to run or means nothing elsewhere: run times, widget models. Idempotent."""
+    """Takes out what differs from run to run or is of one machine: times, widget models, tracebacks' frames. Idempotent."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         for key in ("execution", "collapsed", "scrolled", "ExecuteTime"):
@@ -140,6 +140,8 @@ def clean(notebook: NotebookNode) -> NotebookNode:
                 continue
             if "data" in output:
                 output.data.pop(WIDGET_VIEW, None)
+            if output.output_type == "error":
+                output.traceback = [f"{output.ename}: {output.evalue}"]  # its frames name the folders of this machine
             outputs.append(output)
         cell.outputs = outputs
     return notebook

@@ -21,7 +21,7 @@ class Listing:
         return f"{self.path}: {self.name}\n\n{self.code}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        language = "python" if self.path.endswith(".py") else "cpp"
+        language = "python" if self.path.endswith(".py") else "c++"
         return {"text/markdown": f"`{self.path}`\n```{language}\n{self.code}\n```", "text/plain": repr(self)}
 
 

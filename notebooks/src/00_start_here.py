@@ -115,8 +115,11 @@ check("relu", mt.relu)
 # A check that cannot fail is worth nothing. So `check` also plants known bugs in the results and demands that it would
 # have noticed each one. Here is one of mine, a ReLU that leaks a little below zero:
 
-# %% tags=["raises-exception", "nbval-ignore-output"]
-check("relu", lambda x: mt.relu(x) + 0.001 * x)
+# %% tags=["nbval-ignore-output"]
+try:
+    check("relu", lambda x: mt.relu(x) + 0.001 * x)
+except check.CheckFailed as failed:
+    print(failed)
 
 # %% [markdown]
 # ## 6 The kernel

@@ -55,7 +55,7 @@ function render({ model, el }) {
       choose({ pixel: row * g.width + clamp(now % g.width + right, 0, g.width - 1) });
     });
 
-    const width = LABELS + g.columns * SIZE + 4, height = 2 * CAPTION + g.rows * SIZE + 4;
+    const width = LABELS + Math.max(g.columns * SIZE, 190) + 4, height = 2 * CAPTION + g.rows * SIZE + 4;
     const svg = shape("svg", { class: "matrix", width, height, tabindex: 0, role: "group" });
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.append(shape("text", { class: "caption start", x: LABELS, y: CAPTION / 2 }, "matrix: one column an output pixel"));

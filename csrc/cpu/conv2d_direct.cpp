@@ -109,8 +109,7 @@ NDArray zeros(int64_t workers, int64_t size, DType dtype) {
     return array;
 }
 
-// ---------------------------------------------------------------------------------------------- forward, input
-// gradient
+// ---------------------------------------------------------------------------------- forward, input gradient
 
 // `rows` (at most Rows) output channels of one image and group. weight: (taps, Rows rounded up to vectors), bias:
 // (rows,) or null, output: (rows, H', W').
@@ -223,7 +222,7 @@ NDArray turned(const Conv2dGeometry& g, const NDArray& weight) {
     return out;
 }
 
-// ---------------------------------------------------------------------------------------------- weight gradient
+// ---------------------------------------------------------------------------------- weight gradient
 
 // Output channels and kernel elements in a tile: as many sums as registers allow.
 constexpr int kChannelsInTile = kVectorRegisters == 32 ? 6 : 3;

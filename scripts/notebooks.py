@@ -125,7 +125,7 @@ def execute(notebook: NotebookNode) -> None:
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """Takes out what differs from run to run or is of one machine: times, widget models, tracebacks' frames. Idempotent."""
+    """Takes out what differs between runs and machines: times, widget models, tracebacks' frames. Idempotent."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         for key in ("execution", "collapsed", "scrolled", "ExecuteTime"):

@@ -105,9 +105,17 @@ class OpenNotebook:
         indicator = f'{PANEL} .jp-Notebook-ExecutionIndicator[data-status="idle"]'
         self.page.wait_for_selector(indicator, timeout=120_000)
 
-    def restart_and_run_all(self, timeout: int = 300_000) -> None:
+    def restart_and_run_all(self, timeout: int = 120_000) -> None:
         """As a reader does: the toolbar's double arrow, then the dialog's button. Waits until every cell has run."""
         page = self.page
+        # A kernel that is restarted before it has introduced itself loses the order to run.
+        page.evaluate(
+            f"""async () => {{
+                const session = {WIDGET}.sessionContext;
+                await session.ready;
+                await session.session.kernel.info;
+            }}"""
+        )
         page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
         page.click(f'{PANEL} jp-button[data-command="notebook:restart-run-all"]')
         page.click(".jp-Dialog button.jp-mod-accept")

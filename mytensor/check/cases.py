@@ -254,7 +254,7 @@ def _matmul(draw: Draw) -> Iterator[Case]:
     """function(a, b): (m, k) @ (k, n), or a batch of them."""
     import torch
 
-    for batch, m, k, n in (((), 7, 5, 11), ((), 1, 67, 3), ((), 37, 19, 66), ((3,), 5, 9, 4), ((0,), 2, 3, 5), ((), 4, 1, 9)):
+    for batch, m, k, n in (((), 7, 5, 11), ((), 1, 67, 3), ((), 37, 19, 66), ((3,), 5, 9, 4), ((0,), 2, 3, 5), ((), 4, 1, 9), ((), 3, 301, 5), ((), 231, 2, 3)):
         length = {"output": k, "a gradient": n, "b gradient": m}
         yield Case({"a": draw.normal(*batch, m, k), "b": draw.normal(*batch, k, n)}, torch.matmul, length=length)
 
@@ -262,7 +262,7 @@ def _matmul(draw: Draw) -> Iterator[Case]:
 @family("linear", _SUM, mutants.BIAS_FORGOTTEN, mutants.LAST_TERM_DROPPED)
 def _linear(draw: Draw) -> Iterator[Case]:
     """function(input, weight, bias), as torch.nn.functional.linear."""
-    for rows, inputs, outputs, with_bias in ((7, 5, 11, True), (3, 67, 10, True), (18, 33, 35, False), (0, 3, 4, True), (1, 9, 1, True)):
+    for rows, inputs, outputs, with_bias in ((7, 5, 11, True), (3, 301, 10, True), (18, 33, 35, False), (0, 3, 4, True), (1, 9, 1, True)):
         arguments = {"input": draw.normal(rows, inputs), "weight": draw.normal(outputs, inputs)}
         if with_bias:
             arguments["bias"] = draw.normal(outputs)

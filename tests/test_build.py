@@ -191,6 +191,24 @@ def test_build_info_and_sources_of_the_real_backend():
     assert (cuda["problem"] is None) == bool(cuda["gpus"])
 
 
+def test_an_installed_package_holds_every_file_and_the_sources(tmp_path):
+    command = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    built = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    package = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "mytensor").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    sources = {
+        f"mytensor/_csrc/{path.relative_to(ROOT / 'csrc').as_posix()}"
+        for path in (ROOT / "csrc").rglob("*")
+        if path.is_file()
+    }
+    assert any(name.endswith(".js") for name in package) and any(name.endswith(".cu") for name in sources)
+    assert built == package | sources
+
+
 def test_no_kernel_file_runs_code_when_the_library_is_loaded():
     """csrc/cpu may use instructions that this CPU lacks: nothing of it may run before the check at import."""
     objects = sorted((ROOT / "build" / "objects").glob(f"{sys.implementation.cache_tag}-*/cpu/*.o"))

@@ -1,0 +1,22 @@
+// softmax, log_softmax and logsumexp. All take float32 or float64.
+#pragma once
+
+#include <vector>
+
+#include "../ndarray/ndarray.h"
+
+namespace mt {
+
+// exp(x) / sum of exp(x) along dim. Any shape; output has x's.
+NDArray softmax(const NDArray& x, int64_t dim);
+// upstream and output, which softmax returned: x's shape.
+NDArray softmax_backward(const NDArray& upstream, const NDArray& output, int64_t dim);
+
+// x - log(sum of exp(x)) along dim: the logarithm of softmax, without its underflow.
+NDArray log_softmax(const NDArray& x, int64_t dim);
+NDArray log_softmax_backward(const NDArray& upstream, const NDArray& output, int64_t dim);
+
+// log(sum of exp(x)) over dims, which become 1 with keepdim and vanish without. Minus infinity where there is nothing to add.
+NDArray logsumexp(const NDArray& x, const std::vector<int64_t>& dims, bool keepdim);
+
+}  // namespace mt

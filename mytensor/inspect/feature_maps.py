@@ -61,12 +61,14 @@ class FeatureMaps(StillPicture, ipywidgets.VBox):
         left, middle, right = figure.subplots(1, 3, width_ratios=[1, 0.62, 1.2])
         left.imshow(np.clip(self._image.transpose(1, 2, 0), 0, 1))
         left.set_title("image", fontsize=9)
-        shown = weight.mean(axis=0)
-        size = np.abs(shown).max() or 1
+        gap = np.full((1, weight.shape[2]), np.nan)
+        shown = np.concatenate([part for channel in weight for part in (channel, gap)])[:-1]  # one below the other
+        size = np.abs(weight).max() or 1
         middle.imshow(shown, cmap="PuOr", vmin=-2 * size, vmax=2 * size)  # pale: the numbers stay legible
         for (row, column), value in np.ndenumerate(shown):
-            middle.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=7)
-        middle.set_title(f"filter: {name}\n(mean over channels)", fontsize=9)
+            if not np.isnan(value):
+                middle.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=6)
+        middle.set_title(f"filter: {name}\n(a block a channel)", fontsize=9)
         output = self.feature_map[0, 0]
         size = np.abs(output).max() or 1
         drawn = right.imshow(output, cmap="PuOr", vmin=-size, vmax=size)

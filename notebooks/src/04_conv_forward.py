@@ -158,7 +158,7 @@ def on_grey(kernel):
 red, blue = np.zeros((2, 3, 3, 3), dtype=np.float32)
 red[0, 1, 1], red[2, 1, 1] = 1, -1
 filters = {
-    "unchanged": on_grey([[0, 0, 0], [0, 1, 0], [0, 0, 0]]),
+    "shades of grey": on_grey([[0, 0, 0], [0, 1, 0], [0, 0, 0]]),
     "blur": on_grey(np.ones((3, 3)) / 9),
     "sharpen": on_grey([[0, -1, 0], [-1, 5, -1], [0, -1, 0]]),
     "vertical edges (Sobel)": on_grey([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]),
@@ -219,7 +219,7 @@ for name, time in times.items():
 from matplotlib.figure import Figure
 from mytensor.inspect.figure import figure
 
-chart = Figure(figsize=(7, 2.2))
+chart = Figure(figsize=(7, 2.2), layout="constrained")
 axes = chart.subplots()
 bars = axes.barh(list(times), [2 * multiply_adds / time / 1e9 for time in times.values()], color="#0072b2")
 axes.bar_label(bars, fmt="%.3g", padding=3)

@@ -1,5 +1,5 @@
-// A Python int or float, or a numpy scalar, becomes an mt::Number. Anything else that could be turned into a number (a Tensor of one element, an
-// array) is left alone: it has meanings of its own.
+// A Python int or float, or a numpy scalar, becomes an mt::Number. Anything else that could be turned into a number (a
+// Tensor of one element, an array) is left alone: it has meanings of its own.
 #pragma once
 
 #include <limits>
@@ -14,7 +14,7 @@ struct type_caster<mt::Number> {
     PYBIND11_TYPE_CASTER(mt::Number, const_name("int | float"));
 
     bool load(handle source, bool) {
-        if (!source) return false;
+        if (!source || !PyNumber_Check(source.ptr())) return false;
         object number = reinterpret_borrow<object>(source);
         if (!PyLong_Check(source.ptr()) && !PyFloat_Check(source.ptr())) {
             // A numpy scalar: item() makes it Python's.

@@ -156,19 +156,45 @@ void floating(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDAr
 
 }  // namespace
 
-void add(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { arithmetic<Add>(plan, a, b, out); }
-void sub(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { arithmetic<Sub>(plan, a, b, out); }
-void mul(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { arithmetic<Mul>(plan, a, b, out); }
-void maximum(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { arithmetic<Maximum>(plan, a, b, out); }
-void minimum(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { arithmetic<Minimum>(plan, a, b, out); }
-void div(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { floating<Div>(plan, a, b, out, kCheapGrain); }
-void pow(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { floating<Pow>(plan, a, b, out, kCostlyGrain); }
-void eq(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<Equal>(plan, a, b, out); }
-void ne(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<NotEqual>(plan, a, b, out); }
-void lt(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<Less>(plan, a, b, out); }
-void le(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<LessEqual>(plan, a, b, out); }
-void gt(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<Greater>(plan, a, b, out); }
-void ge(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { comparison<GreaterEqual>(plan, a, b, out); }
+void add(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    arithmetic<Add>(plan, a, b, out);
+}
+void sub(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    arithmetic<Sub>(plan, a, b, out);
+}
+void mul(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    arithmetic<Mul>(plan, a, b, out);
+}
+void maximum(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    arithmetic<Maximum>(plan, a, b, out);
+}
+void minimum(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    arithmetic<Minimum>(plan, a, b, out);
+}
+void div(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    floating<Div>(plan, a, b, out, kCheapGrain);
+}
+void pow(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    floating<Pow>(plan, a, b, out, kCostlyGrain);
+}
+void eq(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    comparison<Equal>(plan, a, b, out);
+}
+void ne(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    comparison<NotEqual>(plan, a, b, out);
+}
+void lt(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    comparison<Less>(plan, a, b, out);
+}
+void le(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    comparison<LessEqual>(plan, a, b, out);
+}
+void gt(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    comparison<Greater>(plan, a, b, out);
+}
+void ge(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    comparison<GreaterEqual>(plan, a, b, out);
+}
 
 void where(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, const NDArray& b, NDArray& out) {
     const auto& step = plan.strides[plan.ndim - 1];
@@ -184,7 +210,8 @@ void where(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, cons
                 const T* yes = from_a + offsets[1];
                 const T* no = from_b + offsets[2];
                 for (int64_t i = 0; i < length; i++) {
-                    const T if_true = yes[i * step[1]], if_false = no[i * step[2]];  // both loaded: no branch over a load
+                    const T if_true = yes[i * step[1]],
+                            if_false = no[i * step[2]];  // both loaded: no branch over a load
                     to[at + i] = choose[i * step[0]] != 0 ? if_true : if_false;
                 }
             });
@@ -208,7 +235,8 @@ void add_scaled_(const Broadcast<2>& plan, const NDArray& scale, const NDArray& 
                     for (int64_t i = 0; i < length; i++) to[at + i] = Add::apply(to[at + i], addend);
                 } else {
 #pragma omp simd
-                    for (int64_t i = 0; i < length; i++) to[at + i] = Add::apply(to[at + i], Mul::apply(factor, values[i]));
+                    for (int64_t i = 0; i < length; i++)
+                        to[at + i] = Add::apply(to[at + i], Mul::apply(factor, values[i]));
                 }
             });
         });

@@ -10,8 +10,8 @@
 
 namespace mt::cpu {
 
-// a, b: one dtype, broadcast by `plan`; out: plan.size elements of that dtype. Integers wrap around, as numpy's and torch's do.
-// out may be a itself.
+// a, b: one dtype, broadcast by `plan`; out: plan.size elements of that dtype. Integers wrap around, as numpy's and
+// torch's do. out may be a itself.
 using BinaryKernel = void (*)(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 void add(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 void sub(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
@@ -30,11 +30,13 @@ void gt(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& o
 void ge(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 
 // mask: uint8; a, b, out: one dtype. `plan` walks (mask, a, b).
-using WhereKernel = void (*)(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, const NDArray& b, NDArray& out);
+using WhereKernel = void (*)(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, const NDArray& b,
+                             NDArray& out);
 void where(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, const NDArray& b, NDArray& out);
 
 // scale: one element; destination: plan.size elements; `plan` walks (destination, source). All of one dtype.
-using AddScaledKernel = void (*)(const Broadcast<2>& plan, const NDArray& scale, const NDArray& source, NDArray& destination);
+using AddScaledKernel = void (*)(const Broadcast<2>& plan, const NDArray& scale, const NDArray& source,
+                                 NDArray& destination);
 void add_scaled_(const Broadcast<2>& plan, const NDArray& scale, const NDArray& source, NDArray& destination);
 
 // out: plan.size elements of source's dtype.

@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kGrain = 32768;  // elements a thread
 
-// The bounds of an integer type, as From holds them: 2^31 and 2^63 are powers of two, so the upper one is exact as `max + 1`.
+// The bounds of an integer type, as From holds them: 2^31 and 2^63 are powers of two, so the upper one is exact as `max
+// + 1`.
 template <class To, class From>
 constexpr From upper_bound() {
     return static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * 2;

@@ -12,8 +12,8 @@ constexpr int64_t kBytes = 256;   // values of a byte
 
 // One row of `width` pixels: out[x] = the value of row[x + shift], or of 0 beyond the row's ends; mirrored on demand.
 void gather_row(const uint8_t* row, int64_t width, int64_t shift, bool is_mirrored, const float* value, float* out) {
-    const int64_t begin = std::clamp(-shift, int64_t{0}, width);        // the first x inside the row
-    const int64_t end = std::clamp(width - shift, begin, width);        // and the one after the last
+    const int64_t begin = std::clamp(-shift, int64_t{0}, width);  // the first x inside the row
+    const int64_t end = std::clamp(width - shift, begin, width);  // and the one after the last
     std::fill(out, out + begin, value[0]);
     for (int64_t x = begin; x < end; x++) out[x] = value[row[x + shift]];
     std::fill(out + end, out + width, value[0]);
@@ -22,12 +22,13 @@ void gather_row(const uint8_t* row, int64_t width, int64_t shift, bool is_mirror
 
 }  // namespace
 
-void gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std, const uint8_t* flip, const int64_t* crop,
-                  int64_t padding, NDArray& out) {
+void gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
+                  const uint8_t* flip, const int64_t* crop, int64_t padding, NDArray& out) {
     const int64_t channels = out.shape(1), height = out.shape(2), width = out.shape(3);
     std::vector<float> values(channels * kBytes);  // (C, 256)
     for (int64_t i = 0; i < channels * kBytes; i++) {
-        values[i] = (static_cast<float>(i % kBytes) / 255.0f - mean.data<float>()[i / kBytes]) / std.data<float>()[i / kBytes];
+        values[i] =
+            (static_cast<float>(i % kBytes) / 255.0f - mean.data<float>()[i / kBytes]) / std.data<float>()[i / kBytes];
     }
     const uint8_t* from = images.data<uint8_t>();
     const int64_t* image = index.data<int64_t>();
@@ -37,7 +38,8 @@ void gather_batch(const NDArray& images, const NDArray& index, const NDArray& me
     parallel_for(out.shape(0) * channels, std::max<int64_t>(kGrain / plane, 1), [&](int64_t first, int64_t last) {
         for (int64_t item = first; item < last; item++) {
             const int64_t b = item / channels, c = item % channels;
-            const int64_t down = crop != nullptr ? crop[2 * b] - padding : 0, across = crop != nullptr ? crop[2 * b + 1] - padding : 0;
+            const int64_t down = crop != nullptr ? crop[2 * b] - padding : 0,
+                          across = crop != nullptr ? crop[2 * b + 1] - padding : 0;
             const bool is_mirrored = flip != nullptr && flip[b] != 0;
             const uint8_t* source = from + (image[b] * channels + c) * plane;
             const float* value = values.data() + c * kBytes;

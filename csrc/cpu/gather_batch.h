@@ -1,17 +1,18 @@
 // CPU kernel that makes a batch of the data set's bytes.
 //
-//   gather_batch   a byte has 256 values, so (x / 255 - mean) / std is computed 256 times a channel and looked up for every pixel
+//   gather_batch   a byte has 256 values, so (x / 255 - mean) / std is computed 256 times a channel and looked up for
+//   every pixel
 #pragma once
 
 #include "../ndarray/ndarray.h"
 
 namespace mt::cpu {
 
-// images: uint8 (N, C, H, W); index: int64 (B,); mean, std: float32 (C,); flip: B bytes or nullptr; crop: B pairs (row, column) or nullptr, each 0 to
-// 2 * padding; out: float32 (B, C, H, W), not empty.
-using GatherBatchKernel = void (*)(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std, const uint8_t* flip,
-                                   const int64_t* crop, int64_t padding, NDArray& out);
-void gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std, const uint8_t* flip, const int64_t* crop,
-                  int64_t padding, NDArray& out);
+// images: uint8 (N, C, H, W); index: int64 (B,); mean, std: float32 (C,); flip: B bytes or nullptr; crop: B pairs (row,
+// column) or nullptr, each 0 to 2 * padding; out: float32 (B, C, H, W), not empty.
+using GatherBatchKernel = void (*)(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
+                                   const uint8_t* flip, const int64_t* crop, int64_t padding, NDArray& out);
+void gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
+                  const uint8_t* flip, const int64_t* crop, int64_t padding, NDArray& out);
 
 }  // namespace mt::cpu

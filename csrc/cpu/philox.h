@@ -1,6 +1,6 @@
-// Philox4x32-10, a counter-based generator of random numbers: a function that scrambles (counter, key), with no state. Number i comes from its
-// own counter, so the numbers are the same for any number of threads and on any device.
-// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11.
+// Philox4x32-10, a counter-based generator of random numbers: a function that scrambles (counter, key), with no state.
+// Number i comes from its own counter, so the numbers are the same for any number of threads and on any device. Source:
+// Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11.
 #pragma once
 
 #include <array>

@@ -43,8 +43,8 @@ void for_each_counter(const Draw& draw, NDArray& array, const Body& body) {
     });
 }
 
-// The natural logarithm of x in (0, 1]. Own polynomials here and below, and every rounding spelt out (fma where a product is added), so that a GPU
-// draws the same bits: the logarithm of each C library rounds in its own way.
+// The natural logarithm of x in (0, 1]. Own polynomials here and below, and every rounding spelt out (fma where a
+// product is added), so that a GPU draws the same bits: the logarithm of each C library rounds in its own way.
 inline double logarithm(double x) {
     // x = mantissa * 2^exponent, sqrt(1/2) <= mantissa < sqrt(2).
     uint64_t bits;
@@ -54,7 +54,8 @@ inline double logarithm(double x) {
     bits -= static_cast<uint64_t>(exponent) << 52;
     double mantissa;
     std::memcpy(&mantissa, &bits, sizeof(mantissa));
-    // log(m) = 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...) with s = (m - 1) / (m + 1), |s| < 0.172: what is left out is below 2^-53.
+    // log(m) = 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...) with s = (m - 1) / (m + 1), |s| < 0.172: what is left out is
+    // below 2^-53.
     const double s = (mantissa - 1.0) / (mantissa + 1.0);
     const double square = s * s;
     double series = 1.0 / 21.0;
@@ -81,8 +82,9 @@ inline void cos_sin_of_turn(double turn, double& cosine, double& sine) {
     if (quarter == 2 || quarter == 3) sine = -sine;
 }
 
-// Box and Muller, "A note on the generation of random normal deviates", 1958: a point in the plane with a radius of sqrt(-2 log u) and a random
-// angle has two independent normal coordinates. `resolution` makes (0, 1] of [0, 1), where there is a logarithm.
+// Box and Muller, "A note on the generation of random normal deviates", 1958: a point in the plane with a radius of
+// sqrt(-2 log u) and a random angle has two independent normal coordinates. `resolution` makes (0, 1] of [0, 1), where
+// there is a logarithm.
 template <class T>
 void to_normal(T& first, T& second, double resolution, double mean, double std) {
     const double radius = std::sqrt(-2.0 * logarithm(static_cast<double>(first) + resolution));
@@ -111,7 +113,8 @@ void normal(const Draw& draw, NDArray& out) {
         using T = decltype(zero);
         const double resolution = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
         for_each_counter<T>(draw, out, [=](T(&numbers)[kPerCounter<T>]) {
-            for (int64_t i = 0; i < kPerCounter<T>; i += 2) to_normal(numbers[i], numbers[i + 1], resolution, draw.first, draw.second);
+            for (int64_t i = 0; i < kPerCounter<T>; i += 2)
+                to_normal(numbers[i], numbers[i + 1], resolution, draw.first, draw.second);
         });
     });
 }

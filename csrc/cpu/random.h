@@ -8,7 +8,8 @@
 
 namespace mt::cpu {
 
-// Where an array's numbers come from, and their range: low and high of the uniform draw, mean and standard deviation of the normal one.
+// Where an array's numbers come from, and their range: low and high of the uniform draw, mean and standard deviation of
+// the normal one.
 struct Draw {
     uint64_t seed, offset;
     double first, second;

@@ -11,9 +11,9 @@ namespace {
 
 // Sums are kept in double (floating) or modulo 2^64 (integers).
 //
-// Error of a sum of n float32 or float64 numbers x, with e = 2^-53: a block adds at most kBlock numbers one after the other, and the blocks'
-// sums are added pairwise, so the double result is within (kBlock + log2(n / kBlock) + 1) * e * sum|x|, about 4e-13 * sum|x|; a float32 result is
-// rounded once more.
+// Error of a sum of n float32 or float64 numbers x, with e = 2^-53: a block adds at most kBlock numbers one after the
+// other, and the blocks' sums are added pairwise, so the double result is within (kBlock + log2(n / kBlock) + 1) * e *
+// sum|x|, about 4e-13 * sum|x|; a float32 result is rounded once more.
 template <class T>
 struct Sum {
     using Accumulator = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
@@ -99,7 +99,8 @@ typename Reducer::Accumulator merge_pairwise(const typename Reducer::Accumulator
     if (count == 0) return Reducer::start();
     if (count == 1) return *parts;
     const int64_t half = count / 2;
-    return Reducer::merge(merge_pairwise<Reducer>(parts, half, step), merge_pairwise<Reducer>(parts + half * step, count - half, step));
+    return Reducer::merge(merge_pairwise<Reducer>(parts, half, step),
+                          merge_pairwise<Reducer>(parts + half * step, count - half, step));
 }
 
 // lanes[i % kLanes] takes in values[i].
@@ -114,8 +115,8 @@ void include_run(const T* values, int64_t count, typename Reducer::Accumulator* 
     for (int64_t lane = 0; lane < rest; lane++) lanes[lane] = Reducer::include(lanes[lane], values[i + lane]);
 }
 
-// x: (kept and reduced dimensions, length), the last one reduced. The reduced elements of one result, number 0 to total - 1 in the order of
-// memory, are cut into blocks of kBlock.
+// x: (kept and reduced dimensions, length), the last one reduced. The reduced elements of one result, number 0 to total
+// - 1 in the order of memory, are cut into blocks of kBlock.
 template <class Reducer, class T>
 void reduce_last(const Walks& walks, int64_t length, const T* x, typename Reducer::Result* out) {
     using Accumulator = typename Reducer::Accumulator;
@@ -139,11 +140,13 @@ void reduce_last(const Walks& walks, int64_t length, const T* x, typename Reduce
             parts[item] = merge_pairwise<Reducer>(lanes, kLanes, 1);
         }
     });
-    parallel_for(walks.kept.count, std::max<int64_t>(kGrain / std::max<int64_t>(blocks, 1), 1), [&](int64_t begin, int64_t end) {
-        for (int64_t result = begin; result < end; result++) {
-            out[result] = Reducer::finish(merge_pairwise<Reducer>(parts.data() + result * blocks, blocks, 1), total);
-        }
-    });
+    parallel_for(walks.kept.count, std::max<int64_t>(kGrain / std::max<int64_t>(blocks, 1), 1),
+                 [&](int64_t begin, int64_t end) {
+                     for (int64_t result = begin; result < end; result++) {
+                         out[result] =
+                             Reducer::finish(merge_pairwise<Reducer>(parts.data() + result * blocks, blocks, 1), total);
+                     }
+                 });
 }
 
 // totals[i] takes in row[i].
@@ -153,8 +156,8 @@ void include_row(const T* row, int64_t columns, typename Reducer::Accumulator* t
     for (int64_t i = 0; i < columns; i++) totals[i] = Reducer::include(totals[i], row[i]);
 }
 
-// x: (kept and reduced dimensions, columns), the last one kept: whole rows are combined. A result's rows are cut into blocks so that an item
-// takes in about kBlock elements, and columns into groups of kColumns.
+// x: (kept and reduced dimensions, columns), the last one kept: whole rows are combined. A result's rows are cut into
+// blocks so that an item takes in about kBlock elements, and columns into groups of kColumns.
 template <class Reducer, class T>
 void reduce_rows(const Walks& walks, int64_t columns, const T* x, typename Reducer::Result* out) {
     using Accumulator = typename Reducer::Accumulator;
@@ -165,27 +168,30 @@ void reduce_rows(const Walks& walks, int64_t columns, const T* x, typename Reduc
     const int64_t blocks = (rows + block_rows - 1) / block_rows;
     std::vector<Accumulator> parts(walks.kept.count * blocks * columns);  // (kept, blocks, columns)
     const int64_t block_cost = std::max<int64_t>(std::min(rows, block_rows) * width, 1);
-    parallel_for(walks.kept.count * blocks * groups, std::max<int64_t>(kGrain / block_cost, 1), [&](int64_t begin, int64_t end) {
-        for (int64_t item = begin; item < end; item++) {
-            const int64_t first_column = item % groups * width;
-            const int64_t block = item / groups % blocks;
-            const int64_t kept = item / groups / blocks;
-            const int64_t count = std::min(width, columns - first_column);
-            const T* from = x + walks.kept.offset(kept) + first_column;
-            Accumulator totals[kColumns];
-            std::fill_n(totals, count, Reducer::start());
-            for (int64_t row = block * block_rows; row < std::min(rows, (block + 1) * block_rows); row++) {
-                include_row<Reducer>(from + walks.reduced.offset(row), count, totals);
-            }
-            std::copy_n(totals, count, parts.data() + (kept * blocks + block) * columns + first_column);
-        }
-    });
-    parallel_for(walks.kept.count * columns, std::max<int64_t>(kGrain / std::max<int64_t>(blocks, 1), 1), [&](int64_t begin, int64_t end) {
-        for (int64_t result = begin; result < end; result++) {
-            const Accumulator* first = parts.data() + result / columns * blocks * columns + result % columns;
-            out[result] = Reducer::finish(merge_pairwise<Reducer>(first, blocks, columns), rows);
-        }
-    });
+    parallel_for(walks.kept.count * blocks * groups, std::max<int64_t>(kGrain / block_cost, 1),
+                 [&](int64_t begin, int64_t end) {
+                     for (int64_t item = begin; item < end; item++) {
+                         const int64_t first_column = item % groups * width;
+                         const int64_t block = item / groups % blocks;
+                         const int64_t kept = item / groups / blocks;
+                         const int64_t count = std::min(width, columns - first_column);
+                         const T* from = x + walks.kept.offset(kept) + first_column;
+                         Accumulator totals[kColumns];
+                         std::fill_n(totals, count, Reducer::start());
+                         for (int64_t row = block * block_rows; row < std::min(rows, (block + 1) * block_rows); row++) {
+                             include_row<Reducer>(from + walks.reduced.offset(row), count, totals);
+                         }
+                         std::copy_n(totals, count, parts.data() + (kept * blocks + block) * columns + first_column);
+                     }
+                 });
+    parallel_for(walks.kept.count * columns, std::max<int64_t>(kGrain / std::max<int64_t>(blocks, 1), 1),
+                 [&](int64_t begin, int64_t end) {
+                     for (int64_t result = begin; result < end; result++) {
+                         const Accumulator* first =
+                             parts.data() + result / columns * blocks * columns + result % columns;
+                         out[result] = Reducer::finish(merge_pairwise<Reducer>(first, blocks, columns), rows);
+                     }
+                 });
 }
 
 template <class Reducer, class T>
@@ -218,7 +224,8 @@ void amin(const Reduction& reduction, const NDArray& x, NDArray& out) {
 
 namespace {
 
-// Results [first, first + count) of one outer index, at most kColumns: best[i] is the largest so far of column i, out[i] its place.
+// Results [first, first + count) of one outer index, at most kColumns: best[i] is the largest so far of column i,
+// out[i] its place.
 template <class T>
 void argmax_columns(const T* x, int64_t length, int64_t inner, int64_t count, int64_t* out) {
     T best[kColumns];
@@ -248,7 +255,8 @@ void argmax(const NDArray& x, int64_t outer, int64_t length, int64_t inner, NDAr
         parallel_for(outer * groups, std::max<int64_t>(kGrain / (length * width), 1), [=](int64_t begin, int64_t end) {
             for (int64_t item = begin; item < end; item++) {
                 const int64_t row = item / groups, first = item % groups * width;
-                argmax_columns(from + row * length * inner + first, length, inner, std::min(width, inner - first), to + row * inner + first);
+                argmax_columns(from + row * length * inner + first, length, inner, std::min(width, inner - first),
+                               to + row * inner + first);
             }
         });
     });

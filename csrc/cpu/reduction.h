@@ -1,6 +1,7 @@
 // CPU kernels of the reductions.
 //
-//   sum, mean, amax, amin   one pass over x in its own order, in blocks whose size depends on the shape alone; the blocks' results are
+//   sum, mean, amax, amin   one pass over x in its own order, in blocks whose size depends on the shape alone; the
+//   blocks' results are
 //                           combined pairwise
 //   argmax                  compares row by row, so that neighbouring columns are done at once
 #pragma once
@@ -9,14 +10,15 @@
 
 namespace mt::cpu {
 
-// What is reduced, dimension by dimension. Dimensions of size 1 are left out, and neighbours that are both kept or both reduced are joined:
-// kept and reduced alternate. At least one dimension.
+// What is reduced, dimension by dimension. Dimensions of size 1 are left out, and neighbours that are both kept or both
+// reduced are joined: kept and reduced alternate. At least one dimension.
 struct Reduction {
     Shape shape;
     std::vector<bool> is_reduced;
 };
 
-// x: reduction.shape; out: the kept dimensions, with at least one element. amax, amin: x has at least one element a result.
+// x: reduction.shape; out: the kept dimensions, with at least one element. amax, amin: x has at least one element a
+// result.
 using ReductionKernel = void (*)(const Reduction& reduction, const NDArray& x, NDArray& out);
 void sum(const Reduction& reduction, const NDArray& x, NDArray& out);
 void mean(const Reduction& reduction, const NDArray& x, NDArray& out);

@@ -1,7 +1,8 @@
 // CPU kernels for rows chosen by an index.
 //
 //   index_select            copies row by row
-//   index_select_backward   each thread owns a range of output rows, reads the whole index, and adds the rows that belong to it: no two threads
+//   index_select_backward   each thread owns a range of output rows, reads the whole index, and adds the rows that
+//   belong to it: no two threads
 //                           write one row, and the order of the additions is the index's
 #pragma once
 

@@ -1,4 +1,5 @@
-// How CPU kernels walk a broadcast: run by run along the last dimension, where every input stands still or goes on by one.
+// How CPU kernels walk a broadcast: run by run along the last dimension, where every input stands still or goes on by
+// one.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +30,8 @@ void for_each_run(const Broadcast<Inputs>& plan, int64_t begin, int64_t end, con
         for (size_t dim = last; dim-- > 0;) {
             for (size_t input = 0; input < Inputs; input++) offsets[input] += plan.strides[dim][input];
             if (++position[dim] < plan.shape[dim]) break;
-            for (size_t input = 0; input < Inputs; input++) offsets[input] -= plan.shape[dim] * plan.strides[dim][input];
+            for (size_t input = 0; input < Inputs; input++)
+                offsets[input] -= plan.shape[dim] * plan.strides[dim][input];
             position[dim] = 0;
         }
     }

@@ -51,7 +51,8 @@ void step(const SgdTensor& tensor, int64_t begin, int64_t n, const SgdSettings& 
     const T* gradient = static_cast<const T*>(tensor.gradient) + begin;
     if (tensor.velocity == nullptr) return plain_step(parameter, gradient, n, factors);
     T* velocity = static_cast<T*>(tensor.velocity) + begin;
-    if (settings.first_step && settings.nesterov) return momentum_step<true, true>(parameter, gradient, velocity, n, factors);
+    if (settings.first_step && settings.nesterov)
+        return momentum_step<true, true>(parameter, gradient, velocity, n, factors);
     if (settings.first_step) return momentum_step<true, false>(parameter, gradient, velocity, n, factors);
     if (settings.nesterov) return momentum_step<false, true>(parameter, gradient, velocity, n, factors);
     momentum_step<false, false>(parameter, gradient, velocity, n, factors);

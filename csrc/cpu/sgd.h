@@ -1,6 +1,7 @@
 // CPU kernel of the SGD step.
 //
-//   sgd_step   all elements of all parameters are numbered through and shared out in one parallel region: ten small tensors cost one
+//   sgd_step   all elements of all parameters are numbered through and shared out in one parallel region: ten small
+//   tensors cost one
 //              waking of the threads, not ten
 #pragma once
 

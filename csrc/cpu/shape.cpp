@@ -8,9 +8,9 @@
 namespace mt::cpu {
 namespace {
 
-constexpr int64_t kGrain = 32768;           // elements a thread
+constexpr int64_t kGrain = 32768;            // elements a thread
 constexpr int64_t kGrainBytes = 128 * 1024;  // bytes a thread
-constexpr int64_t kTile = 16;               // a row of it is one cache line of float32
+constexpr int64_t kTile = 16;                // a row of it is one cache line of float32
 
 // Where a walk over the dimensions of `shape` before `ndim` begins its row number `row`.
 int64_t row_offset(const Shape& shape, const Shape& strides, size_t ndim, int64_t row) {
@@ -41,8 +41,8 @@ void transpose_tile(const T* x, int64_t x_stride, T* out, int64_t out_stride, in
     }
 }
 
-// out's last dimension is strided in x; `along` is the output dimension that goes on by one element in x. For every place of the other
-// dimensions, that is the transposition of a matrix.
+// out's last dimension is strided in x; `along` is the output dimension that goes on by one element in x. For every
+// place of the other dimensions, that is the transposition of a matrix.
 template <class T>
 void transpose_matrices(const T* x, const Shape& shape, const Shape& strides, size_t along, T* out, int64_t size) {
     const size_t last = shape.size() - 1;
@@ -64,9 +64,12 @@ void transpose_matrices(const T* x, const Shape& shape, const Shape& strides, si
         for (int64_t item = begin; item < end; item++) {
             const int64_t matrix = item / tiles;
             const int64_t row = item % tiles / tiles_across * kTile, column = item % tiles_across * kTile;
-            const T* from = x + row_offset(other_shape, other_from, other_shape.size(), matrix) + row + column * strides[last];
-            T* to = out + row_offset(other_shape, other_to, other_shape.size(), matrix) + row * out_strides[along] + column;
-            transpose_tile(from, strides[last], to, out_strides[along], std::min(rows - row, kTile), std::min(columns - column, kTile));
+            const T* from =
+                x + row_offset(other_shape, other_from, other_shape.size(), matrix) + row + column * strides[last];
+            T* to =
+                out + row_offset(other_shape, other_to, other_shape.size(), matrix) + row * out_strides[along] + column;
+            transpose_tile(from, strides[last], to, out_strides[along], std::min(rows - row, kTile),
+                           std::min(columns - column, kTile));
         }
     });
 }

@@ -1,6 +1,7 @@
 // CPU kernels that move elements.
 //
-//   permute      walks the output; where its last dimension is not x's, rows become columns tile by tile, so that reads and writes both
+//   permute      walks the output; where its last dimension is not x's, rows become columns tile by tile, so that reads
+//   and writes both
 //                stay within a few cache lines
 //   copy_slabs   copies one contiguous slab from each of `outer` places
 //   pad_slabs    the same into an array that is zero elsewhere
@@ -10,7 +11,8 @@
 
 namespace mt::cpu {
 
-// out: `shape`, row-major; element (i, j, ...) comes from x's element i * strides[0] + j * strides[1] + ... No size is 0; at least one dimension.
+// out: `shape`, row-major; element (i, j, ...) comes from x's element i * strides[0] + j * strides[1] + ... No size is
+// 0; at least one dimension.
 using PermuteKernel = void (*)(const NDArray& x, const Shape& shape, const Shape& strides, NDArray& out);
 void permute(const NDArray& x, const Shape& shape, const Shape& strides, NDArray& out);
 
@@ -20,11 +22,13 @@ struct Slabs {
 };
 
 // Slab number i goes to byte out_start + i * out_stride of out.
-using CopySlabsKernel = void (*)(const NDArray& x, const Slabs& slabs, NDArray& out, int64_t out_start, int64_t out_stride);
+using CopySlabsKernel = void (*)(const NDArray& x, const Slabs& slabs, NDArray& out, int64_t out_start,
+                                 int64_t out_stride);
 void copy_slabs(const NDArray& x, const Slabs& slabs, NDArray& out, int64_t out_start, int64_t out_stride);
 
 // The same, and the rest of out's `outer` rows of out_stride bytes becomes zero.
-using PadSlabsKernel = void (*)(const NDArray& x, const Slabs& slabs, NDArray& out, int64_t out_start, int64_t out_stride);
+using PadSlabsKernel = void (*)(const NDArray& x, const Slabs& slabs, NDArray& out, int64_t out_start,
+                                int64_t out_stride);
 void pad_slabs(const NDArray& x, const Slabs& slabs, NDArray& out, int64_t out_start, int64_t out_stride);
 
 }  // namespace mt::cpu

@@ -25,26 +25,28 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
     Shape out(std::max(a.size(), b.size()));
     for (size_t from_last = 0; from_last < out.size(); from_last++) {
         const int64_t of_a = size_from_last(a, from_last), of_b = size_from_last(b, from_last);
-        require<ValueError>(of_a == of_b || of_a == 1 || of_b == 1, op, ": shapes ", to_string(a), " and ", to_string(b),
-                            " do not broadcast: in dimension -", from_last + 1, " they have ", of_a, " and ", of_b,
-                            "; the two must be equal, or one of them 1");
+        require<ValueError>(of_a == of_b || of_a == 1 || of_b == 1, op, ": shapes ", to_string(a), " and ",
+                            to_string(b), " do not broadcast: in dimension -", from_last + 1, " they have ", of_a,
+                            " and ", of_b, "; the two must be equal, or one of them 1");
         out[out.size() - 1 - from_last] = of_a == 1 ? of_b : of_a;
     }
     return out;
 }
 
 void require_broadcasts_to(const char* op, const Shape& source, const Shape& destination) {
-    require<ValueError>(source.size() <= destination.size(), op, ": shape ", to_string(source), " has more dimensions than ",
-                        to_string(destination), ", so it cannot be broadcast to it");
+    require<ValueError>(source.size() <= destination.size(), op, ": shape ", to_string(source),
+                        " has more dimensions than ", to_string(destination), ", so it cannot be broadcast to it");
     for (size_t from_last = 0; from_last < source.size(); from_last++) {
         const int64_t from = size_from_last(source, from_last), to = size_from_last(destination, from_last);
-        require<ValueError>(from == to || from == 1, op, ": shape ", to_string(source), " does not broadcast to ", to_string(destination),
-                            ": in dimension -", from_last + 1, " it has ", from, " where ", to, " or 1 is wanted");
+        require<ValueError>(from == to || from == 1, op, ": shape ", to_string(source), " does not broadcast to ",
+                            to_string(destination), ": in dimension -", from_last + 1, " it has ", from, " where ", to,
+                            " or 1 is wanted");
     }
 }
 
 template <size_t Inputs>
-Broadcast<Inputs> plan_broadcast(const char* op, const Shape& output, const std::array<const NDArray*, Inputs>& inputs) {
+Broadcast<Inputs> plan_broadcast(const char* op, const Shape& output,
+                                 const std::array<const NDArray*, Inputs>& inputs) {
     // Gathered from the last dimension to the first, then turned around.
     Broadcast<Inputs> plan;
     plan.ndim = 0;
@@ -65,8 +67,8 @@ Broadcast<Inputs> plan_broadcast(const char* op, const Shape& output, const std:
             plan.shape[plan.ndim - 1] *= size;
             continue;
         }
-        require<NotSupported>(plan.ndim < kMaxBroadcastDimensions, op, ": this broadcast to ", to_string(output), " needs more than ",
-                              kMaxBroadcastDimensions, " nested loops; use fewer dimensions");
+        require<NotSupported>(plan.ndim < kMaxBroadcastDimensions, op, ": this broadcast to ", to_string(output),
+                              " needs more than ", kMaxBroadcastDimensions, " nested loops; use fewer dimensions");
         plan.shape[plan.ndim] = size;
         plan.strides[plan.ndim] = strides;
         plan.ndim++;

@@ -8,7 +8,8 @@ namespace mt {
 namespace {
 
 using BinaryTable = KernelTable<cpu::BinaryKernel>;
-constexpr const char* kIdea = "runs along the last joined dimension, vectorised; an operand that is repeated stays in a register";
+constexpr const char* kIdea =
+    "runs along the last joined dimension, vectorised; an operand that is repeated stays in a register";
 
 BinaryTable add_table("add", {{Device::cpu, "simd", kIdea, &cpu::add}});
 BinaryTable sub_table("sub", {{Device::cpu, "simd", kIdea, &cpu::sub}});
@@ -23,9 +24,11 @@ BinaryTable lt_table("lt", {{Device::cpu, "simd", kIdea, &cpu::lt}});
 BinaryTable le_table("le", {{Device::cpu, "simd", kIdea, &cpu::le}});
 BinaryTable gt_table("gt", {{Device::cpu, "simd", kIdea, &cpu::gt}});
 BinaryTable ge_table("ge", {{Device::cpu, "simd", kIdea, &cpu::ge}});
-KernelTable<cpu::WhereKernel> where_table("where", {{Device::cpu, "simd", "loads both sides and keeps one: no branches", &cpu::where}});
+KernelTable<cpu::WhereKernel> where_table("where", {{Device::cpu, "simd", "loads both sides and keeps one: no branches",
+                                                     &cpu::where}});
 KernelTable<cpu::AddScaledKernel> add_scaled_table("add_", {{Device::cpu, "simd", kIdea, &cpu::add_scaled_}});
-KernelTable<cpu::BroadcastKernel> broadcast_table("broadcast_to", {{Device::cpu, "runs", "copies or fills run by run", &cpu::broadcast}});
+KernelTable<cpu::BroadcastKernel> broadcast_table("broadcast_to", {{Device::cpu, "runs", "copies or fills run by run",
+                                                                    &cpu::broadcast}});
 
 void require_alike(const char* op, const char* a_name, const NDArray& a, const char* b_name, const NDArray& b) {
     require_same_dtype(op, a_name, a, b_name, b);
@@ -45,12 +48,13 @@ NDArray compute_floating(const BinaryTable& table, const NDArray& a, const NDArr
     return compute(table, a, b, a.dtype());
 }
 
-// `source` as an in-place op may read it: itself, or a copy where writing `destination` would change elements that are still to be
-// read. Element i is read when element i is written, so the same elements in the same order are fine.
+// `source` as an in-place op may read it: itself, or a copy where writing `destination` would change elements that are
+// still to be read. Element i is read when element i is written, so the same elements in the same order are fine.
 NDArray unharmed(const NDArray& source, const NDArray& destination) {
     const auto* source_begin = static_cast<const char*>(source.raw());
     const auto* destination_begin = static_cast<const char*>(destination.raw());
-    const bool is_apart = source_begin + source.bytes() <= destination_begin || destination_begin + destination.bytes() <= source_begin;
+    const bool is_apart =
+        source_begin + source.bytes() <= destination_begin || destination_begin + destination.bytes() <= source_begin;
     const bool is_same = source_begin == destination_begin && source.size() == destination.size();
     return is_apart || is_same ? source : source.clone();
 }
@@ -96,7 +100,8 @@ NDArray add_(NDArray& destination, const NDArray& source, const Number& alpha) {
     require_broadcasts_to(op, source.shape(), destination.shape());
     const NDArray scale = operand_of(op, alpha, destination);
     const NDArray from = unharmed(source, destination);
-    add_scaled_table.pick(destination.device())(plan_broadcast<2>(op, destination.shape(), {&destination, &from}), scale, from, destination);
+    add_scaled_table.pick(destination.device())(plan_broadcast<2>(op, destination.shape(), {&destination, &from}),
+                                                scale, from, destination);
     destination.bump_version();
     return destination;
 }
@@ -106,7 +111,8 @@ NDArray mul_(NDArray& destination, const NDArray& source) {
     require_alike(op, "destination", destination, "source", source);
     require_broadcasts_to(op, source.shape(), destination.shape());
     const NDArray from = unharmed(source, destination);
-    mul_table.pick(destination.device())(plan_broadcast<2>(op, destination.shape(), {&destination, &from}), destination, from, destination);
+    mul_table.pick(destination.device())(plan_broadcast<2>(op, destination.shape(), {&destination, &from}), destination,
+                                         from, destination);
     destination.bump_version();
     return destination;
 }

@@ -1,4 +1,5 @@
-// The broadcasting ops. Shapes broadcast; all arrays of a call have one dtype and device, else TypeError and ValueError.
+// The broadcasting ops. Shapes broadcast; all arrays of a call have one dtype and device, else TypeError and
+// ValueError.
 #pragma once
 
 #include "number.h"

@@ -7,7 +7,8 @@ namespace mt {
 namespace {
 
 KernelTable<cpu::FillKernel> fill_table("fill_", {{Device::cpu, "simd", "stores one number, threaded", &cpu::fill}});
-KernelTable<cpu::CastKernel> cast_table("astype", {{Device::cpu, "simd", "converts element by element, vectorised", &cpu::cast}});
+KernelTable<cpu::CastKernel> cast_table("astype",
+                                        {{Device::cpu, "simd", "converts element by element, vectorised", &cpu::cast}});
 
 }  // namespace
 

@@ -7,23 +7,24 @@
 namespace mt {
 namespace {
 
-KernelTable<cpu::GatherBatchKernel> gather_table("gather_batch",
-                                                 {{Device::cpu, "table", "looks up each byte's normalised value in a table of 256 a channel", &cpu::gather_batch}});
+KernelTable<cpu::GatherBatchKernel> gather_table(
+    "gather_batch",
+    {{Device::cpu, "table", "looks up each byte's normalised value in a table of 256 a channel", &cpu::gather_batch}});
 
 void check_crop(const char* op, const NDArray& crop, int64_t batch, int64_t padding) {
     require_dtype(op, "crop", crop, DType::int64);
     require_shape(op, "crop", crop, {batch, 2});
     const int64_t* corner = crop.data<int64_t>();
     for (int64_t i = 0; i < crop.size(); i++) {
-        require<ValueError>(corner[i] >= 0 && corner[i] <= 2 * padding, op, ": crop[", i / 2, ", ", i % 2, "] is ", corner[i], "; with padding ", padding,
-                            " it must be 0 to ", 2 * padding);
+        require<ValueError>(corner[i] >= 0 && corner[i] <= 2 * padding, op, ": crop[", i / 2, ", ", i % 2, "] is ",
+                            corner[i], "; with padding ", padding, " it must be 0 to ", 2 * padding);
     }
 }
 
 }  // namespace
 
-NDArray gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std, const std::optional<NDArray>& flip,
-                     const std::optional<NDArray>& crop, int64_t padding) {
+NDArray gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
+                     const std::optional<NDArray>& flip, const std::optional<NDArray>& crop, int64_t padding) {
     const char* op = "gather_batch";
     require_dtype(op, "images", images, DType::uint8);
     require_ndim(op, "images", images, 4, "(N, C, H, W)");
@@ -35,10 +36,13 @@ NDArray gather_batch(const NDArray& images, const NDArray& index, const NDArray&
     require_dtype(op, "std", std, DType::float32);
     require_shape(op, "std", std, {channels});
     for (int64_t c = 0; c < channels; c++) {
-        require<ValueError>(std.data<float>()[c] > 0, op, ": std[", c, "] is ", std.data<float>()[c], "; wanted a number above 0");
+        require<ValueError>(std.data<float>()[c] > 0, op, ": std[", c, "] is ", std.data<float>()[c],
+                            "; wanted a number above 0");
     }
-    require<ValueError>(padding >= 0 && padding <= (int64_t{1} << 30), op, ": padding is ", padding, "; wanted 0 to 2^30");
-    require<ValueError>(crop.has_value() || padding == 0, op, ": padding is ", padding, " but crop, which chooses a window in the padded image, is None");
+    require<ValueError>(padding >= 0 && padding <= (int64_t{1} << 30), op, ": padding is ", padding,
+                        "; wanted 0 to 2^30");
+    require<ValueError>(crop.has_value() || padding == 0, op, ": padding is ", padding,
+                        " but crop, which chooses a window in the padded image, is None");
     if (crop) check_crop(op, *crop, batch, padding);
     if (flip) {
         require_dtype(op, "flip", *flip, DType::uint8);
@@ -46,7 +50,8 @@ NDArray gather_batch(const NDArray& images, const NDArray& index, const NDArray&
     }
     NDArray out = NDArray::empty({batch, channels, images.shape(2), images.shape(3)}, DType::float32, images.device());
     if (out.size() > 0) {
-        gather_table.pick(images.device())(images, index, mean, std, flip ? flip->data<uint8_t>() : nullptr, crop ? crop->data<int64_t>() : nullptr, padding, out);
+        gather_table.pick(images.device())(images, index, mean, std, flip ? flip->data<uint8_t>() : nullptr,
+                                           crop ? crop->data<int64_t>() : nullptr, padding, out);
     }
     return out;
 }

@@ -7,14 +7,15 @@
 
 namespace mt {
 
-// images: uint8 (N, C, H, W), index: int64 (B,), mean, std: float32 (C,) -> float32 (B, C, H, W): image index[b], with every pixel x of channel c
-// made (x / 255 - mean[c]) / std[c].
+// images: uint8 (N, C, H, W), index: int64 (B,), mean, std: float32 (C,) -> float32 (B, C, H, W): image index[b], with
+// every pixel x of channel c made (x / 255 - mean[c]) / std[c].
 //
 // Augmentation, in torchvision's usual order (RandomCrop with padding, then RandomHorizontalFlip, then normalisation):
-//   crop   int64 (B, 2): row and column, 0 to 2 * padding, of the corner of the H x W window in the image that has `padding` pixels of value 0 (black,
+//   crop   int64 (B, 2): row and column, 0 to 2 * padding, of the corner of the H x W window in the image that has
+//   `padding` pixels of value 0 (black,
 //          before normalisation) on each side. Without crop, padding must be 0.
 //   flip   uint8 (B,): where it is not 0, the window is mirrored, left and right exchanged.
-NDArray gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std, const std::optional<NDArray>& flip,
-                     const std::optional<NDArray>& crop, int64_t padding);
+NDArray gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
+                     const std::optional<NDArray>& flip, const std::optional<NDArray>& crop, int64_t padding);
 
 }  // namespace mt

@@ -9,7 +9,8 @@ namespace {
 template <class T>
 bool fits(const Number& number) {
     if constexpr (std::is_floating_point_v<T>) {
-        return !std::isfinite(number.value) || std::abs(number.value) <= static_cast<double>(std::numeric_limits<T>::max());
+        return !std::isfinite(number.value) ||
+               std::abs(number.value) <= static_cast<double>(std::numeric_limits<T>::max());
     } else if (number.integer) {
         return *number.integer >= static_cast<int64_t>(std::numeric_limits<T>::min()) &&
                *number.integer <= static_cast<int64_t>(std::numeric_limits<T>::max());
@@ -48,8 +49,9 @@ NDArray array_of(const char* op, const Number& number, DType dtype, Device devic
 }
 
 NDArray operand_of(const char* op, const Number& number, const NDArray& array) {
-    require<TypeError>(!number.is_float || is_floating(array.dtype()), op, ": the float number ", to_string(number), " does not go with ",
-                       describe(array), "; use an int, or convert the array with .astype(float32), .float() on a Tensor");
+    require<TypeError>(!number.is_float || is_floating(array.dtype()), op, ": the float number ", to_string(number),
+                       " does not go with ", describe(array),
+                       "; use an int, or convert the array with .astype(float32), .float() on a Tensor");
     return array_of(op, number, array.dtype(), array.device());
 }
 

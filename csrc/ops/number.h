@@ -8,7 +8,8 @@
 
 namespace mt {
 
-// Python's int has no bounds and its float is a double: one of the two is kept, and the double besides for the sake of large ints.
+// Python's int has no bounds and its float is a double: one of the two is kept, and the double besides for the sake of
+// large ints.
 struct Number {
     bool is_float = false;
     double value = 0.0;              // the number, rounded to a double
@@ -17,11 +18,12 @@ struct Number {
 
 std::string to_string(const Number& number);
 
-// The number as an array of shape () and the given dtype. Throws ValueError when the dtype cannot hold it: 300 in uint8, 1.5 in int64, 1e300
-// in float32. NaN and infinity fit every floating dtype.
+// The number as an array of shape () and the given dtype. Throws ValueError when the dtype cannot hold it: 300 in
+// uint8, 1.5 in int64, 1e300 in float32. NaN and infinity fit every floating dtype.
 NDArray array_of(const char* op, const Number& number, DType dtype, Device device);
 
-// The same for a number that meets `array` in an arithmetic op. Throws TypeError for a float number with an integer array.
+// The same for a number that meets `array` in an arithmetic op. Throws TypeError for a float number with an integer
+// array.
 NDArray operand_of(const char* op, const Number& number, const NDArray& array);
 
 }  // namespace mt

@@ -13,7 +13,8 @@ ReductionTable sum_table("sum", {{Device::cpu, "blocked", kIdea, &cpu::sum}});
 ReductionTable mean_table("mean", {{Device::cpu, "blocked", kIdea, &cpu::mean}});
 ReductionTable amax_table("amax", {{Device::cpu, "blocked", kIdea, &cpu::amax}});
 ReductionTable amin_table("amin", {{Device::cpu, "blocked", kIdea, &cpu::amin}});
-KernelTable<cpu::ArgmaxKernel> argmax_table("argmax", {{Device::cpu, "columns", "compares neighbouring columns at once", &cpu::argmax}});
+KernelTable<cpu::ArgmaxKernel> argmax_table("argmax", {{Device::cpu, "columns", "compares neighbouring columns at once",
+                                                        &cpu::argmax}});
 
 std::vector<bool> reduced_dimensions(const char* op, const NDArray& x, const Dims& dims) {
     if (!dims || dims->empty()) return std::vector<bool>(x.ndim(), true);
@@ -52,7 +53,8 @@ Shape reduced_shape(const Shape& shape, const std::vector<bool>& is_reduced, boo
     return out;
 }
 
-NDArray reduce(const ReductionTable& table, const NDArray& x, const std::vector<bool>& is_reduced, bool keepdim, DType out_dtype) {
+NDArray reduce(const ReductionTable& table, const NDArray& x, const std::vector<bool>& is_reduced, bool keepdim,
+               DType out_dtype) {
     NDArray out = NDArray::empty(reduced_shape(x.shape(), is_reduced, keepdim), out_dtype, x.device());
     if (out.size() > 0) table.pick(x.device())(join_dimensions(x.shape(), is_reduced), x, out);
     return out;
@@ -61,8 +63,9 @@ NDArray reduce(const ReductionTable& table, const NDArray& x, const std::vector<
 NDArray extreme(const ReductionTable& table, const NDArray& x, const Dims& dims, bool keepdim) {
     const std::vector<bool> is_reduced = reduced_dimensions(table.op(), x, dims);
     for (size_t dim = 0; dim < x.ndim(); dim++) {
-        require<ValueError>(!is_reduced[dim] || x.shape(dim) > 0, table.op(), ": dimension ", dim, " of shape ", to_string(x.shape()),
-                            " has no elements, so there is no largest or smallest one; reduce over dimensions that have some");
+        require<ValueError>(
+            !is_reduced[dim] || x.shape(dim) > 0, table.op(), ": dimension ", dim, " of shape ", to_string(x.shape()),
+            " has no elements, so there is no largest or smallest one; reduce over dimensions that have some");
     }
     return reduce(table, x, is_reduced, keepdim, x.dtype());
 }
@@ -102,14 +105,16 @@ NDArray argmax(const NDArray& x, int64_t dim, bool keepdim) {
 NDArray sum_to_shape(const NDArray& x, const Shape& shape) {
     const char* op = "sum_to_shape";
     require_floating(op, "x", x);
-    require<ValueError>(shape.size() <= x.ndim(), op, ": x has shape ", to_string(x.shape()), ", fewer dimensions than ", to_string(shape));
+    require<ValueError>(shape.size() <= x.ndim(), op, ": x has shape ", to_string(x.shape()),
+                        ", fewer dimensions than ", to_string(shape));
     const size_t missing = x.ndim() - shape.size();
     std::vector<bool> is_reduced(x.ndim(), true);
     for (size_t dim = 0; dim < shape.size(); dim++) {
         const int64_t repeated = x.shape(missing + dim);
-        require<ValueError>(shape[dim] == repeated || shape[dim] == 1, op, ": an array of shape ", to_string(shape), " does not broadcast to ",
-                            to_string(x.shape()), ", so the one cannot be summed to the other: dimension ", dim, " is ", shape[dim], ", wanted ",
-                            repeated, " or 1");
+        require<ValueError>(shape[dim] == repeated || shape[dim] == 1, op, ": an array of shape ", to_string(shape),
+                            " does not broadcast to ", to_string(x.shape()),
+                            ", so the one cannot be summed to the other: dimension ", dim, " is ", shape[dim],
+                            ", wanted ", repeated, " or 1");
         is_reduced[missing + dim] = shape[dim] != repeated;
     }
     return reduce(sum_table, x, is_reduced, true, x.dtype()).reshape(shape);

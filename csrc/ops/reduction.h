@@ -7,20 +7,23 @@
 
 namespace mt {
 
-// The dimensions to reduce; nothing or an empty list: all. Negative ones count from the last. Throws IndexError when one is out of range,
-// ValueError when one is named twice.
+// The dimensions to reduce; nothing or an empty list: all. Negative ones count from the last. Throws IndexError when
+// one is out of range, ValueError when one is named twice.
 using Dims = std::optional<std::vector<int64_t>>;
 
 // keepdim: the reduced dimensions stay, with size 1.
-NDArray sum(const NDArray& x, const Dims& dims, bool keepdim);   // integers are summed as int64, wrapping around; nothing sums to 0
+NDArray sum(const NDArray& x, const Dims& dims,
+            bool keepdim);  // integers are summed as int64, wrapping around; nothing sums to 0
 NDArray mean(const NDArray& x, const Dims& dims, bool keepdim);  // float32 or float64; of nothing: NaN
-NDArray amax(const NDArray& x, const Dims& dims, bool keepdim);  // NaN where there is a NaN; ValueError for the largest of nothing
+NDArray amax(const NDArray& x, const Dims& dims,
+             bool keepdim);  // NaN where there is a NaN; ValueError for the largest of nothing
 NDArray amin(const NDArray& x, const Dims& dims, bool keepdim);
 
 // int64: where the first largest element stands along `dim`; the first NaN counts as the largest.
 NDArray argmax(const NDArray& x, int64_t dim, bool keepdim);
 
-// The adjoint of broadcast_to: sums float32 or float64 x over the dimensions along which an array of `shape` was repeated to x's shape.
+// The adjoint of broadcast_to: sums float32 or float64 x over the dimensions along which an array of `shape` was
+// repeated to x's shape.
 NDArray sum_to_shape(const NDArray& x, const Shape& shape);
 
 }  // namespace mt

@@ -5,11 +5,12 @@
 
 namespace mt {
 
-// x: (N, ...), index: int64 (B,) -> (B, ...): row i is x's row index[i]. Throws IndexError, which names the place, for an index that is not
-// 0 to N - 1.
+// x: (N, ...), index: int64 (B,) -> (B, ...): row i is x's row index[i]. Throws IndexError, which names the place, for
+// an index that is not 0 to N - 1.
 NDArray index_select(const NDArray& x, const NDArray& index);
 
-// The adjoint. upstream: float32 or float64 (B, ...) -> `shape` (N, ...): row r is the sum of the upstream rows whose index is r, in their order.
+// The adjoint. upstream: float32 or float64 (B, ...) -> `shape` (N, ...): row r is the sum of the upstream rows whose
+// index is r, in their order.
 NDArray index_select_backward(const NDArray& upstream, const NDArray& index, const Shape& shape);
 
 // index: int64 (B,), every element 0 to rows - 1.

@@ -8,14 +8,18 @@
 namespace mt {
 namespace {
 
-KernelTable<cpu::SgdKernel> sgd_table("sgd_step_", {{Device::cpu, "all_at_once", "one parallel region over all elements of all parameters", &cpu::sgd_step}});
+KernelTable<cpu::SgdKernel> sgd_table("sgd_step_",
+                                      {{Device::cpu, "all_at_once",
+                                        "one parallel region over all elements of all parameters", &cpu::sgd_step}});
 
 void check_settings(const char* op, const SgdSettings& settings) {
     require<ValueError>(settings.lr >= 0, op, ": lr is ", settings.lr, "; wanted 0 or more");
     require<ValueError>(settings.momentum >= 0, op, ": momentum is ", settings.momentum, "; wanted 0 or more");
-    require<ValueError>(settings.weight_decay >= 0, op, ": weight_decay is ", settings.weight_decay, "; wanted 0 or more");
-    require<ValueError>(!settings.nesterov || (settings.momentum > 0 && settings.dampening == 0), op, ": nesterov wants momentum above 0 and dampening 0; got ",
-                        settings.momentum, " and ", settings.dampening);
+    require<ValueError>(settings.weight_decay >= 0, op, ": weight_decay is ", settings.weight_decay,
+                        "; wanted 0 or more");
+    require<ValueError>(!settings.nesterov || (settings.momentum > 0 && settings.dampening == 0), op,
+                        ": nesterov wants momentum above 0 and dampening 0; got ", settings.momentum, " and ",
+                        settings.dampening);
 }
 
 // Arrays that are written, or written and read by different threads, must not share memory.
@@ -36,18 +40,21 @@ void require_apart(const char* op, const std::vector<NDArray>& parameters, const
 
 }  // namespace
 
-void sgd_step_(std::vector<NDArray>& parameters, const std::vector<NDArray>& gradients, std::vector<NDArray>& velocities, const SgdSettings& settings) {
+void sgd_step_(std::vector<NDArray>& parameters, const std::vector<NDArray>& gradients,
+               std::vector<NDArray>& velocities, const SgdSettings& settings) {
     const char* op = "sgd_step_";
     check_settings(op, settings);
     const bool has_velocities = settings.momentum != 0;
-    require<ValueError>(gradients.size() == parameters.size(), op, ": got ", parameters.size(), " parameters but ", gradients.size(), " gradients");
-    require<ValueError>(!has_velocities || velocities.size() == parameters.size(), op, ": got ", parameters.size(), " parameters but ", velocities.size(),
-                        " velocities; with momentum every parameter has one");
+    require<ValueError>(gradients.size() == parameters.size(), op, ": got ", parameters.size(), " parameters but ",
+                        gradients.size(), " gradients");
+    require<ValueError>(!has_velocities || velocities.size() == parameters.size(), op, ": got ", parameters.size(),
+                        " parameters but ", velocities.size(), " velocities; with momentum every parameter has one");
     if (parameters.empty()) return;
 
     std::vector<cpu::SgdTensor> tensors;
     for (size_t i = 0; i < parameters.size(); i++) {
-        const std::string name = message("parameters[", i, "]"), gradient_name = message("gradients[", i, "]"), velocity_name = message("velocities[", i, "]");
+        const std::string name = message("parameters[", i, "]"), gradient_name = message("gradients[", i, "]"),
+                          velocity_name = message("velocities[", i, "]");
         NDArray& parameter = parameters[i];
         require_floating(op, name.c_str(), parameter);
         require_same_dtype(op, "parameters[0]", parameters[0], name.c_str(), parameter);
@@ -59,7 +66,8 @@ void sgd_step_(std::vector<NDArray>& parameters, const std::vector<NDArray>& gra
         };
         check_partner(gradient_name, gradients[i]);
         if (has_velocities) check_partner(velocity_name, velocities[i]);
-        tensors.push_back({parameter.raw(), gradients[i].raw(), has_velocities ? velocities[i].raw() : nullptr, parameter.size()});
+        tensors.push_back(
+            {parameter.raw(), gradients[i].raw(), has_velocities ? velocities[i].raw() : nullptr, parameter.size()});
     }
     require_apart(op, parameters, has_velocities ? velocities : std::vector<NDArray>{});
 

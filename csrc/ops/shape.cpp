@@ -6,11 +6,14 @@
 namespace mt {
 namespace {
 
-KernelTable<cpu::PermuteKernel> permute_table("permute", {{Device::cpu, "tiled", "square tiles where rows become columns, runs elsewhere", &cpu::permute}});
-KernelTable<cpu::CopySlabsKernel> cat_table("cat", {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}});
-KernelTable<cpu::CopySlabsKernel> narrow_table("narrow", {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}});
-KernelTable<cpu::PadSlabsKernel> narrow_backward_table("narrow_backward",
-                                                       {{Device::cpu, "slabs", "copies contiguous slabs, zeros around them", &cpu::pad_slabs}});
+KernelTable<cpu::PermuteKernel> permute_table(
+    "permute", {{Device::cpu, "tiled", "square tiles where rows become columns, runs elsewhere", &cpu::permute}});
+KernelTable<cpu::CopySlabsKernel> cat_table("cat",
+                                            {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}});
+KernelTable<cpu::CopySlabsKernel> narrow_table("narrow",
+                                               {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}});
+KernelTable<cpu::PadSlabsKernel> narrow_backward_table(
+    "narrow_backward", {{Device::cpu, "slabs", "copies contiguous slabs, zeros around them", &cpu::pad_slabs}});
 
 int64_t product(const Shape& shape, size_t begin, size_t end) {
     int64_t out = 1;
@@ -20,16 +23,17 @@ int64_t product(const Shape& shape, size_t begin, size_t end) {
 
 void require_range(const char* op, const Shape& shape, size_t axis, int64_t start, int64_t length) {
     require<ValueError>(length >= 0, op, ": length is ", length, "; wanted 0 or more");
-    require<IndexError>(start >= 0 && start <= shape[axis] && length <= shape[axis] - start, op, ": elements ", start, " to ", start, " + ", length,
-                        " - 1 of dimension ", axis, " do not all exist: shape ", to_string(shape), " has ", shape[axis], " there");
+    require<IndexError>(start >= 0 && start <= shape[axis] && length <= shape[axis] - start, op, ": elements ", start,
+                        " to ", start, " + ", length, " - 1 of dimension ", axis, " do not all exist: shape ",
+                        to_string(shape), " has ", shape[axis], " there");
 }
 
 }  // namespace
 
 NDArray permute(const NDArray& x, const std::vector<int64_t>& dims) {
     const char* op = "permute";
-    require<ValueError>(dims.size() == x.ndim(), op, ": dims ", to_string(dims), " names ", dims.size(), " dimensions; x of shape ",
-                        to_string(x.shape()), " has ", x.ndim());
+    require<ValueError>(dims.size() == x.ndim(), op, ": dims ", to_string(dims), " names ", dims.size(),
+                        " dimensions; x of shape ", to_string(x.shape()), " has ", x.ndim());
     std::vector<size_t> order;
     std::vector<bool> is_used(x.ndim(), false);
     Shape shape;
@@ -69,7 +73,8 @@ NDArray cat(const std::vector<NDArray>& arrays, int64_t dim) {
     const char* op = "cat";
     require<ValueError>(!arrays.empty(), op, ": got an empty list; wanted at least one array");
     const NDArray& first = arrays.front();
-    require<ValueError>(first.ndim() > 0, op, ": array 0 has shape (), without a dimension to join along; reshape it to (1,)");
+    require<ValueError>(first.ndim() > 0, op,
+                        ": array 0 has shape (), without a dimension to join along; reshape it to (1,)");
     const size_t axis = normalize_axis(op, dim, first.ndim());
     Shape shape = first.shape();
     shape[axis] = 0;
@@ -79,8 +84,9 @@ NDArray cat(const std::vector<NDArray>& arrays, int64_t dim) {
         require_same_device(op, "array 0", first, name.c_str(), arrays[i]);
         Shape wanted = first.shape();
         if (arrays[i].ndim() == wanted.size()) wanted[axis] = arrays[i].shape(axis);
-        require<ValueError>(arrays[i].shape() == wanted, op, ": array 0 has shape ", to_string(first.shape()), " but array ", i, " has ",
-                            to_string(arrays[i].shape()), "; they may differ in dimension ", axis, " only");
+        require<ValueError>(arrays[i].shape() == wanted, op, ": array 0 has shape ", to_string(first.shape()),
+                            " but array ", i, " has ", to_string(arrays[i].shape()), "; they may differ in dimension ",
+                            axis, " only");
         shape[axis] += arrays[i].shape(axis);
     }
     NDArray out = NDArray::empty(shape, first.dtype(), first.device());
@@ -103,14 +109,15 @@ NDArray narrow(const NDArray& x, int64_t dim, int64_t start, int64_t length) {
     shape[axis] = length;
     NDArray out = NDArray::empty(shape, x.dtype(), x.device());
     const int64_t inner = product(shape, axis + 1, shape.size()) * static_cast<int64_t>(item_size(x.dtype()));
-    narrow_table.pick(x.device())(x, {product(shape, 0, axis), length * inner, start * inner, x.shape(axis) * inner}, out, 0, length * inner);
+    narrow_table.pick(x.device())(x, {product(shape, 0, axis), length * inner, start * inner, x.shape(axis) * inner},
+                                  out, 0, length * inner);
     return out;
 }
 
 NDArray narrow_backward(const NDArray& upstream, const Shape& shape, int64_t dim, int64_t start) {
     const char* op = "narrow_backward";
-    require<ValueError>(shape.size() == upstream.ndim(), op, ": upstream has shape ", to_string(upstream.shape()), "; shape ", to_string(shape),
-                        " must have as many dimensions");
+    require<ValueError>(shape.size() == upstream.ndim(), op, ": upstream has shape ", to_string(upstream.shape()),
+                        "; shape ", to_string(shape), " must have as many dimensions");
     const size_t axis = normalize_axis(op, dim, shape.size());
     Shape wanted = shape;
     wanted[axis] = upstream.shape(axis);
@@ -119,7 +126,8 @@ NDArray narrow_backward(const NDArray& upstream, const Shape& shape, int64_t dim
     require_range(op, shape, axis, start, upstream.shape(axis));
     const int64_t inner = product(shape, axis + 1, shape.size()) * static_cast<int64_t>(item_size(upstream.dtype()));
     const int64_t length = upstream.shape(axis) * inner;
-    narrow_backward_table.pick(upstream.device())(upstream, {product(shape, 0, axis), length, 0, length}, out, start * inner, shape[axis] * inner);
+    narrow_backward_table.pick(upstream.device())(upstream, {product(shape, 0, axis), length, 0, length}, out,
+                                                  start * inner, shape[axis] * inner);
     return out;
 }
 

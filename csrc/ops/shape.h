@@ -5,7 +5,8 @@
 
 namespace mt {
 
-// Output dimension i is x's dimension dims[i]; a copy, since arrays are contiguous. dims: a permutation, negative ones count from the last.
+// Output dimension i is x's dimension dims[i]; a copy, since arrays are contiguous. dims: a permutation, negative ones
+// count from the last.
 NDArray permute(const NDArray& x, const std::vector<int64_t>& dims);
 
 // The arrays one after the other along dim; their other dimensions agree, and so do their dtypes.

@@ -46,7 +46,9 @@ class CrossEntropyInspector(StillPicture, ipywidgets.VBox):
             for name in KERNELS:
                 backend.select_kernel("cross_entropy", name)
                 loss, log_sum_exp, total_weight = backend.cross_entropy(logits, target)
-                gradient = backend.cross_entropy_backward(one, logits, target, log_sum_exp, total_weight)
+                gradient = backend.cross_entropy_backward(
+                    one, logits, target, log_sum_exp, total_weight, None, "mean", -100, 0.0
+                )
                 self.results[name] = {"loss": loss.item(), "gradient": gradient.numpy()[0]}
         finally:
             backend.select_kernel("cross_entropy", before)

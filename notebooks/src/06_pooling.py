@@ -87,7 +87,7 @@ print(y.grad.numpy()[0, 0])
 # %% tags=["nbval-ignore-output"]
 from mytensor.inspect.source import source
 
-source("cpu/max_pool2d.cpp", "max_pool2d_windows")
+source("cpu/max_pool2d.cpp", "pool_one")
 
 # %% [markdown]
 # The check draws windows that overlap, leave gaps, hang over the border (`ceil_mode`), are dilated or padded; and images full of ties.

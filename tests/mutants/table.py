@@ -52,8 +52,8 @@ MUTANTS = [
     SourceMutant(
         "rows and columns of the kernel swapped",
         "cpu/conv2d_direct.cpp",
-        "r * g.window.dilation.h * frame.row_stride + s * g.window.dilation.w",
-        "s * g.window.dilation.h * frame.row_stride + r * g.window.dilation.w",
+        "for (int64_t r = 0; r < g.window.kernel.h; r++) {\n            for (int64_t s = 0; s < g.window.kernel.w; s++) {\n                offsets",
+        "for (int64_t s = 0; s < g.window.kernel.w; s++) {\n            for (int64_t r = 0; r < g.window.kernel.h; r++) {\n                offsets",
         "conv2d",
     ),
     SourceMutant(
@@ -302,16 +302,16 @@ MUTANTS = [
     SourceMutant(
         "rows and columns of a tile not exchanged",
         "cpu/shape.cpp",
-        "x[r + c * x_stride]",
-        "x[c + r * x_stride]",
+        "out[r * out_stride + c] = x[r + c * x_stride];",
+        "out[r * out_stride + c] = x[c + r * x_stride];",
         "permute",
         disturbs=("transpose", "matmul", "linear"),
     ),
     SourceMutant(
         "rows and columns of a tile not exchanged",
         "cpu/shape.cpp",
-        "x[r + c * x_stride]",
-        "x[c + r * x_stride]",
+        "out[r * out_stride + c] = x[r + c * x_stride];",
+        "out[r * out_stride + c] = x[c + r * x_stride];",
         "transpose",
         disturbs=("permute", "matmul", "linear"),
     ),

@@ -1,8 +1,9 @@
 """The framework's functions under the names that mytensor.check knows them by. Shared by test_check.py and test_mutants.py."""
 
+import mytensor_backend as backend
+
 import mytensor as mt
 import mytensor.nn.functional as F
-import mytensor_backend as backend
 from mytensor import ops
 
 FUNCTIONS = {

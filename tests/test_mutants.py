@@ -62,7 +62,9 @@ def grouped() -> list[list[SourceMutant]]:
 def test_every_original_occurs_once():
     for mutant in MUTANTS:
         count = (CSRC / mutant.file).read_text().count(mutant.original)
-        assert count == 1, f"'{mutant.name}': its text occurs {count} times in csrc/{mutant.file}; bring mutants/table.py up to date"
+        assert count == 1, (
+            f"'{mutant.name}': its text occurs {count} times in csrc/{mutant.file}; bring mutants/table.py up to date"
+        )
 
 
 def test_every_check_has_a_mutant():
@@ -87,7 +89,9 @@ def build(group: list[SourceMutant], folder: pathlib.Path) -> None:
     for mutant in group:
         path = sources / mutant.file
         path.write_text(path.read_text().replace(mutant.original, mutant.replacement))
-        changed |= {mutant.file + ".o"} if mutant.file.endswith(".cpp") else sources_including((CSRC / mutant.file).resolve())
+        changed |= (
+            {mutant.file + ".o"} if mutant.file.endswith(".cpp") else sources_including((CSRC / mutant.file).resolve())
+        )
 
     info = mytensor_backend.build_info()
     compiler = shlex.split(os.environ.get("CXX", "c++"))
@@ -96,15 +100,34 @@ def build(group: list[SourceMutant], folder: pathlib.Path) -> None:
     for name in changed:
         flags = shlex.split(info["flags"]) + (shlex.split(info["kernel_flags"]) if name.startswith("cpu/") else [])
         objects[name] = folder / name.replace("/", "_")
-        command = [*compiler, *flags, "-O1", "-w", *openmp, f"-I{sources}", "-c", str(sources / name.removesuffix(".o")), "-o", str(objects[name])]
+        command = [
+            *compiler,
+            *flags,
+            "-O1",
+            "-w",
+            *openmp,
+            f"-I{sources}",
+            "-c",
+            str(sources / name.removesuffix(".o")),
+            "-o",
+            str(objects[name]),
+        ]
         run(command)
-    linker = ["nvcc", "-shared", "-cudart=static", *(f"-Xcompiler={flag}" for flag in openmp)] if info["cuda"] else [*compiler, "-shared", *openmp]
-    in_link_order = sorted(objects, key=lambda name: ("bindings ndarray ops cuda cpu".split().index(name.partition("/")[0]), name))
+    linker = (
+        ["nvcc", "-shared", "-cudart=static", *(f"-Xcompiler={flag}" for flag in openmp)]
+        if info["cuda"]
+        else [*compiler, "-shared", *openmp]
+    )
+    in_link_order = sorted(
+        objects, key=lambda name: (["bindings", "ndarray", "ops", "cuda", "cpu"].index(name.partition("/")[0]), name)
+    )
     run([*linker, *(str(objects[name]) for name in in_link_order), "-o", str(folder / EXTENSION)])
 
 
 def run(command: list[str]) -> str:
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     assert result.returncode == 0, f"{shlex.join(command)} ended with {result.returncode}:\n{result.stderr[-3000:]}"
     return result.stdout
 
@@ -121,7 +144,9 @@ def outcomes_of(group: list[SourceMutant], folder: pathlib.Path) -> list[tuple[S
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory) -> list[tuple[SourceMutant, str]]:
     if not OBJECTS.is_dir():
-        pytest.fail(f"the mutants are linked with the objects of the ordinary build, but there is no {OBJECTS.relative_to(ROOT)}; run make setup")
+        pytest.fail(
+            f"the mutants are linked with the objects of the ordinary build, but there is no {OBJECTS.relative_to(ROOT)}; run make setup"
+        )
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         running = [pool.submit(outcomes_of, group, tmp_path_factory.mktemp("mutants")) for group in grouped()]
         return list(itertools.chain.from_iterable(future.result() for future in running))
@@ -130,7 +155,9 @@ def outcomes(tmp_path_factory) -> list[tuple[SourceMutant, str]]:
 @pytest.mark.parametrize("number", range(len(MUTANTS)), ids=[f"{mutant.check}: {mutant.name}" for mutant in MUTANTS])
 def test_mutant_is_rejected(outcomes, number):
     outcome = next(outcome for mutant, outcome in outcomes if mutant is MUTANTS[number])
-    assert outcome.startswith("CheckFailed: "), f"the check says {outcome!r} with this bug in csrc/{MUTANTS[number].file}"
+    assert outcome.startswith("CheckFailed: "), (
+        f"the check says {outcome!r} with this bug in csrc/{MUTANTS[number].file}"
+    )
 
 
 def test_kernels_of_the_table_exist():

@@ -29,11 +29,12 @@ void bind_training(py::module_& m);    // training.cpp: SGD, batches
 py::capsule to_dlpack(const NDArray& array);
 NDArray from_dlpack(const py::object& source);
 
-// What an op does when its arguments are not NDArrays. A mytensor.Tensor goes to the handler that mytensor registered, which records the
-// graph; anything else is a TypeError that says what came.
+// What an op does when its arguments are not NDArrays. A mytensor.Tensor goes to the handler that mytensor registered,
+// which records the graph; anything else is a TypeError that says what came.
 py::object call_without_ndarrays(const char* op, const py::args& args, const py::kwargs& kwargs);
 
-// Makes `function` the Python function `mytensor_backend.op`. The GIL is released while it runs, so `function` must not touch Python objects.
+// Makes `function` the Python function `mytensor_backend.op`. The GIL is released while it runs, so `function` must not
+// touch Python objects.
 template <class Function, class... Extra>
 void def_op(py::module_& m, const char* op, Function function, const char* doc, const Extra&... extra) {
     m.def(op, function, doc, extra..., py::call_guard<py::gil_scoped_release>());

@@ -1,6 +1,6 @@
-// DLPack: how array libraries hand each other memory without a copy. A producer fills the structure below and wraps it in a capsule named
-// "dltensor"; the consumer renames the capsule to "used_dltensor" and calls `deleter` when it is done.
-// Source of the layout: the DLPack specification, C API, version 0.8 (dmlc.github.io/dlpack).
+// DLPack: how array libraries hand each other memory without a copy. A producer fills the structure below and wraps it
+// in a capsule named "dltensor"; the consumer renames the capsule to "used_dltensor" and calls `deleter` when it is
+// done. Source of the layout: the DLPack specification, C API, version 0.8 (dmlc.github.io/dlpack).
 #include "bindings.h"
 
 namespace mt {
@@ -54,10 +54,12 @@ Shape row_major_strides(const Shape& shape) {
 
 DType dtype_from(const DLTensor& tensor) {
     for (const TypeCode& type : kTypes) {
-        if (type.code == tensor.type_code && item_size(type.dtype) * 8 == tensor.type_bits && tensor.type_lanes == 1) return type.dtype;
+        if (type.code == tensor.type_code && item_size(type.dtype) * 8 == tensor.type_bits && tensor.type_lanes == 1)
+            return type.dtype;
     }
     if (tensor.type_code == kBool && tensor.type_bits == 8) return DType::uint8;
-    throw TypeError(message("from_dlpack: an element type of ", int{tensor.type_bits}, " bits (DLPack code ", int{tensor.type_code},
+    throw TypeError(message("from_dlpack: an element type of ", int{tensor.type_bits}, " bits (DLPack code ",
+                            int{tensor.type_code},
                             ") has no NDArray type; the types are float32, float64, int64, int32, uint8"));
 }
 
@@ -68,8 +70,9 @@ void require_contiguous(const DLTensor& tensor, const Shape& shape) {
         if (shape[i] == 0) return;
     }
     for (size_t i = 0; i < shape.size(); i++) {
-        require<ValueError>(shape[i] == 1 || tensor.strides[i] == wanted[i], "from_dlpack: the array of shape ", to_string(shape),
-                            " is not contiguous; hand over its .contiguous() copy (torch) or numpy.ascontiguousarray of it");
+        require<ValueError>(
+            shape[i] == 1 || tensor.strides[i] == wanted[i], "from_dlpack: the array of shape ", to_string(shape),
+            " is not contiguous; hand over its .contiguous() copy (torch) or numpy.ascontiguousarray of it");
     }
 }
 
@@ -100,24 +103,27 @@ py::capsule to_dlpack(const NDArray& array) {
 }
 
 NDArray from_dlpack(const py::object& source) {
-    require<TypeError>(py::hasattr(source, "__dlpack__"), "from_dlpack: got ", std::string(py::str(py::type::of(source))),
+    require<TypeError>(py::hasattr(source, "__dlpack__"), "from_dlpack: got ",
+                       std::string(py::str(py::type::of(source))),
                        "; wanted an object with __dlpack__, such as a torch tensor or a numpy array");
     const py::capsule capsule = source.attr("__dlpack__")();
-    require<TypeError>(PyCapsule_IsValid(capsule.ptr(), "dltensor"), "from_dlpack: the object's __dlpack__ gave a capsule that was already used");
+    require<TypeError>(PyCapsule_IsValid(capsule.ptr(), "dltensor"),
+                       "from_dlpack: the object's __dlpack__ gave a capsule that was already used");
     auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
     const DLTensor& tensor = managed->tensor;
-    require<ValueError>(tensor.device_type == kHost, "from_dlpack: the array is on another device (DLPack device ", tensor.device_type,
-                        "); move it to the host first, in torch with .cpu()");
+    require<ValueError>(tensor.device_type == kHost, "from_dlpack: the array is on another device (DLPack device ",
+                        tensor.device_type, "); move it to the host first, in torch with .cpu()");
     const DType dtype = dtype_from(tensor);
     const Shape shape(tensor.shape, tensor.shape + tensor.ndim);
     require_contiguous(tensor, shape);
 
     PyCapsule_SetName(capsule.ptr(), "used_dltensor");
-    auto storage = std::make_shared<Storage>(static_cast<char*>(tensor.data) + tensor.byte_offset,
-                                             static_cast<size_t>(checked_size(shape, item_size(dtype))) * item_size(dtype), Device::cpu, [managed] {
-                                                 py::gil_scoped_acquire gil;  // the producer's deleter may be Python's
-                                                 if (managed->deleter != nullptr) managed->deleter(managed);
-                                             });
+    auto storage = std::make_shared<Storage>(
+        static_cast<char*>(tensor.data) + tensor.byte_offset,
+        static_cast<size_t>(checked_size(shape, item_size(dtype))) * item_size(dtype), Device::cpu, [managed] {
+            py::gil_scoped_acquire gil;  // the producer's deleter may be Python's
+            if (managed->deleter != nullptr) managed->deleter(managed);
+        });
     return NDArray(std::move(storage), shape, dtype);
 }
 

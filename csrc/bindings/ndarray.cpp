@@ -15,8 +15,10 @@ DType dtype_from_numpy(const py::dtype& dtype) {
         if (name == name_of(candidate)) return candidate;
     }
     if (name == "bool") return DType::uint8;
-    throw TypeError(message("a numpy array of dtype ", name, " has no NDArray type; the types are float32, float64, int64, int32, uint8: convert it with "
-                            "array.astype(numpy.float32), say"));
+    throw TypeError(
+        message("a numpy array of dtype ", name,
+                " has no NDArray type; the types are float32, float64, int64, int32, uint8: convert it with "
+                "array.astype(numpy.float32), say"));
 }
 
 // The owner is a Python object, so letting go of it needs the GIL, which a kernel may have released.
@@ -30,13 +32,16 @@ std::function<void()> keep_alive(py::object owner) {
 NDArray from_numpy(const py::array& source) {
     const DType dtype = dtype_from_numpy(source.dtype());
     py::array array = source;
-    const bool shareable = py::bool_(source.attr("flags").attr("c_contiguous")) && py::bool_(source.attr("flags").attr("writeable")) &&
+    const bool shareable = py::bool_(source.attr("flags").attr("c_contiguous")) &&
+                           py::bool_(source.attr("flags").attr("writeable")) &&
                            py::bool_(source.attr("flags").attr("aligned")) && source.dtype().equal(numpy_dtype(dtype));
     if (!shareable) {
-        array = py::module_::import("numpy").attr("array")(source, py::arg("dtype") = numpy_dtype(dtype), py::arg("order") = "C");
+        array = py::module_::import("numpy").attr("array")(source, py::arg("dtype") = numpy_dtype(dtype),
+                                                           py::arg("order") = "C");
     }
     Shape shape(array.shape(), array.shape() + array.ndim());
-    auto storage = std::make_shared<Storage>(array.mutable_data(), static_cast<size_t>(array.nbytes()), Device::cpu, keep_alive(array));
+    auto storage = std::make_shared<Storage>(array.mutable_data(), static_cast<size_t>(array.nbytes()), Device::cpu,
+                                             keep_alive(array));
     return NDArray(std::move(storage), std::move(shape), dtype);
 }
 
@@ -48,7 +53,8 @@ py::array to_numpy(const NDArray& array) {
 }
 
 py::object item(const NDArray& array) {
-    require<ValueError>(array.size() == 1, "item() wants an array of one element, got shape ", to_string(array.shape()));
+    require<ValueError>(array.size() == 1, "item() wants an array of one element, got shape ",
+                        to_string(array.shape()));
     py::object value;
     dispatch_all(array.dtype(), [&](auto zero) { value = py::cast(*array.data<decltype(zero)>()); });
     return value;
@@ -69,41 +75,63 @@ void bind_ndarray(py::module_& m) {
         .def_property_readonly("shape", [](const NDArray& a) { return py::tuple(py::cast(a.shape())); })
         .def_property_readonly("dtype", &NDArray::dtype)
         .def_property_readonly("device", [](const NDArray& a) { return name_of(a.device()); })
-        .def_property_readonly("size", [](const NDArray& a) { return a.size(); }, "Number of elements.")
+        .def_property_readonly(
+            "size", [](const NDArray& a) { return a.size(); }, "Number of elements.")
         .def_property_readonly("ndim", &NDArray::ndim)
         .def_property_readonly("nbytes", &NDArray::bytes)
-        .def_property_readonly("version", [](const NDArray& a) { return a.storage()->version; }, "How often an in-place op has written to the storage.")
-        .def_property_readonly("data_ptr", [](const NDArray& a) { return reinterpret_cast<uintptr_t>(a.raw()); }, "Address of element 0.")
+        .def_property_readonly(
+            "version", [](const NDArray& a) { return a.storage()->version; },
+            "How often an in-place op has written to the storage.")
+        .def_property_readonly(
+            "data_ptr", [](const NDArray& a) { return reinterpret_cast<uintptr_t>(a.raw()); }, "Address of element 0.")
         .def("numpy", &to_numpy, "A numpy array over the same memory: a change of one is seen in the other.")
-        .def("reshape", &NDArray::reshape, py::arg("shape"), "The same storage under another shape; one size may be -1.")
+        .def("reshape", &NDArray::reshape, py::arg("shape"),
+             "The same storage under another shape; one size may be -1.")
         .def("clone", &NDArray::clone, py::call_guard<py::gil_scoped_release>(), "A copy with a storage of its own.")
-        .def("astype", &astype, py::arg("dtype"), py::call_guard<py::gil_scoped_release>(), "A copy with elements of another type.")
+        .def("astype", &astype, py::arg("dtype"), py::call_guard<py::gil_scoped_release>(),
+             "A copy with elements of another type.")
         .def("item", &item, "The one element, as a Python number.")
-        .def("shares_storage", [](const NDArray& a, const NDArray& b) { return a.storage() == b.storage(); }, py::arg("other"))
+        .def(
+            "shares_storage", [](const NDArray& a, const NDArray& b) { return a.storage() == b.storage(); },
+            py::arg("other"))
         .def("__dlpack__", [](const NDArray& a, const py::kwargs&) { return to_dlpack(a); })
-        .def("__dlpack_device__", [](const NDArray&) { return py::make_tuple(1, 0); }, "(1, 0): host memory.")
+        .def(
+            "__dlpack_device__", [](const NDArray&) { return py::make_tuple(1, 0); }, "(1, 0): host memory.")
         .def("__len__",
              [](const NDArray& a) {
                  require<TypeError>(a.ndim() > 0, "len() of an array without dimensions");
                  return a.shape(0);
              })
-        .def("__array__",
-             [](const NDArray& a, const py::object& dtype, const py::object& copy) {
-                 py::array view = to_numpy(a);
-                 if (!dtype.is_none()) return view.attr("astype")(dtype);
-                 return copy.is_none() || !copy.cast<bool>() ? py::object(view) : view.attr("copy")();
-             },
-             py::arg("dtype") = py::none(), py::arg("copy") = py::none())
-        .def("__repr__", [](const NDArray& a) { return message("NDArray(", describe(a), " on ", name_of(a.device()), ")"); });
+        .def(
+            "__array__",
+            [](const NDArray& a, const py::object& dtype, const py::object& copy) {
+                py::array view = to_numpy(a);
+                if (!dtype.is_none()) return view.attr("astype")(dtype);
+                return copy.is_none() || !copy.cast<bool>() ? py::object(view) : view.attr("copy")();
+            },
+            py::arg("dtype") = py::none(), py::arg("copy") = py::none())
+        .def("__repr__",
+             [](const NDArray& a) { return message("NDArray(", describe(a), " on ", name_of(a.device()), ")"); });
 
-    m.def("empty", [](const Shape& shape, DType type, const std::string& device) { return NDArray::empty(shape, type, parse_device(device)); },
-          py::arg("shape"), py::arg("dtype") = DType::float32, py::arg("device") = "cpu", "An uninitialised array (NaN in memory mode 'debug').");
-    m.def("full",
-          [](const Shape& shape, const Number& value, DType type, const std::string& device) { return full(shape, value, type, parse_device(device)); },
-          py::arg("shape"), py::arg("value"), py::arg("dtype") = DType::float32, py::arg("device") = "cpu", "An array of one value.");
-    m.def("from_numpy", &from_numpy, py::arg("array").noconvert(),
-          "Shares the memory of a C-contiguous, writable, aligned array in this machine's byte order; copies any other.");
-    m.def("from_dlpack", &from_dlpack, py::arg("source"), "Shares the memory of any object with __dlpack__: a torch tensor, a numpy array.");
+    m.def(
+        "empty",
+        [](const Shape& shape, DType type, const std::string& device) {
+            return NDArray::empty(shape, type, parse_device(device));
+        },
+        py::arg("shape"), py::arg("dtype") = DType::float32, py::arg("device") = "cpu",
+        "An uninitialised array (NaN in memory mode 'debug').");
+    m.def(
+        "full",
+        [](const Shape& shape, const Number& value, DType type, const std::string& device) {
+            return full(shape, value, type, parse_device(device));
+        },
+        py::arg("shape"), py::arg("value"), py::arg("dtype") = DType::float32, py::arg("device") = "cpu",
+        "An array of one value.");
+    m.def(
+        "from_numpy", &from_numpy, py::arg("array").noconvert(),
+        "Shares the memory of a C-contiguous, writable, aligned array in this machine's byte order; copies any other.");
+    m.def("from_dlpack", &from_dlpack, py::arg("source"),
+          "Shares the memory of any object with __dlpack__: a torch tensor, a numpy array.");
 }
 
 }  // namespace mt

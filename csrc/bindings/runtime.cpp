@@ -10,7 +10,8 @@ struct ModeName {
     MemoryMode mode;
     const char* name;
 };
-constexpr ModeName kModes[] = {{MemoryMode::caching, "caching"}, {MemoryMode::plain, "plain"}, {MemoryMode::debug, "debug"}};
+constexpr ModeName kModes[] = {
+    {MemoryMode::caching, "caching"}, {MemoryMode::plain, "plain"}, {MemoryMode::debug, "debug"}};
 
 const char* memory_mode_name() {
     for (const ModeName& row : kModes) {
@@ -66,31 +67,41 @@ std::vector<std::string> ops_with_kernels() {
 void bind_runtime(py::module_& m) {
     m.def("memory_mode", &memory_mode_name);
     m.def("set_memory_mode", &set_memory_mode_by_name, py::arg("mode"),
-          "'caching' reuses freed blocks, 'plain' returns them to the system, 'debug' fills new blocks with NaN between red zones.");
-    m.def("memory_stats", &memory_stats_dict, "Bytes allocated and reserved, their peaks, and how many requests the cache served.");
+          "'caching' reuses freed blocks, 'plain' returns them to the system, 'debug' fills new blocks with NaN "
+          "between red zones.");
+    m.def("memory_stats", &memory_stats_dict,
+          "Bytes allocated and reserved, their peaks, and how many requests the cache served.");
     m.def("reset_peak_memory_stats", &reset_peak_memory_stats);
     m.def("empty_cache", &empty_cache, "Returns cached blocks to the system.");
-    m.def("check_red_zones", &check_red_zones, "Raises when a kernel wrote outside its arrays since memory mode 'debug' was set.");
+    m.def("check_red_zones", &check_red_zones,
+          "Raises when a kernel wrote outside its arrays since memory mode 'debug' was set.");
 
     m.def("get_num_threads", &cpu::num_threads);
-    m.def("set_num_threads",
-          [](int64_t threads) {
-              require<ValueError>(threads >= 1 && threads <= 1024, "set_num_threads: got ", threads, "; wanted 1 to 1024");
-              cpu::set_num_threads(static_cast<int>(threads));
-          },
-          py::arg("threads"));
+    m.def(
+        "set_num_threads",
+        [](int64_t threads) {
+            require<ValueError>(threads >= 1 && threads <= 1024, "set_num_threads: got ", threads,
+                                "; wanted 1 to 1024");
+            cpu::set_num_threads(static_cast<int>(threads));
+        },
+        py::arg("threads"));
 
     m.def("ops_with_kernels", &ops_with_kernels, "The ops that have several kernels to choose from.");
-    m.def("kernels", &kernel_list, py::arg("op"), "The kernels of an op: name, device, one sentence, and whether it is the one that serves.");
-    m.def("select_kernel", [](const std::string& op, const std::string& name) { kernel_table(op).select(name); }, py::arg("op"), py::arg("name"));
-    m.def("select_kernel", [](const std::string& op, const py::none&) { kernel_table(op).select(""); }, py::arg("op"), py::arg("name"),
-          "Computes `op` by the kernel of that name from now on; None: by the default.");
-    m.def("selected_kernel",
-          [](const std::string& op) -> py::object {
-              const std::string& name = kernel_table(op).selected();
-              return name.empty() ? py::none() : py::object(py::str(name));
-          },
-          py::arg("op"), "The name select_kernel was given, or None.");
+    m.def("kernels", &kernel_list, py::arg("op"),
+          "The kernels of an op: name, device, one sentence, and whether it is the one that serves.");
+    m.def(
+        "select_kernel", [](const std::string& op, const std::string& name) { kernel_table(op).select(name); },
+        py::arg("op"), py::arg("name"));
+    m.def(
+        "select_kernel", [](const std::string& op, const py::none&) { kernel_table(op).select(""); }, py::arg("op"),
+        py::arg("name"), "Computes `op` by the kernel of that name from now on; None: by the default.");
+    m.def(
+        "selected_kernel",
+        [](const std::string& op) -> py::object {
+            const std::string& name = kernel_table(op).selected();
+            return name.empty() ? py::none() : py::object(py::str(name));
+        },
+        py::arg("op"), "The name select_kernel was given, or None.");
 }
 
 }  // namespace mt

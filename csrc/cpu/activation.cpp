@@ -1,6 +1,6 @@
 // Kernels: relu, relu_backward, neg, abs, exp, log, sqrt, tanh, sigmoid.
-// One idea for all: each thread walks its part of the elements; arithmetic, exp and sigmoid work on a register full of elements at once,
-// log and tanh on one.
+// One idea for all: each thread walks its part of the elements; arithmetic, exp and sigmoid work on a register full of
+// elements at once, log and tanh on one.
 #include "activation.h"
 
 #include <cmath>
@@ -16,7 +16,8 @@ namespace {
 constexpr int64_t kElementsPerThread = 16384;
 constexpr int64_t kSlowElementsPerThread = 1024;  // log, tanh, exp in double precision: tens of cycles each
 
-// output[i] = function(x[i]) for i in [0, size), one element at a time or, where the function is simple, a register at a time.
+// output[i] = function(x[i]) for i in [0, size), one element at a time or, where the function is simple, a register at
+// a time.
 template <class T, class Function>
 void map_elements(const NDArray& x_array, NDArray& output_array, int64_t grain, Function function) {
     const T* x = x_array.data<T>();
@@ -45,7 +46,8 @@ void relu(const NDArray& x, NDArray& output) {
     dispatch_floating(x.dtype(), [&](auto zero) {
         using T = decltype(zero);
         // NaN < 0 is false, so NaN stays NaN.
-        map_vectors<T>(x, output, kElementsPerThread, [](Vector<T> value) { return value < T{0} ? Vector<T>{} : value; });
+        map_vectors<T>(x, output, kElementsPerThread,
+                       [](Vector<T> value) { return value < T{0} ? Vector<T>{} : value; });
     });
 }
 
@@ -71,9 +73,11 @@ void neg(const NDArray& x, NDArray& output) {
         using T = decltype(zero);
         if constexpr (std::is_floating_point_v<T>) {
             map_elements<T>(x, output, kElementsPerThread, [](T value) { return -value; });
-        } else {  // the smallest integer has no negative and stays itself, as in torch: unsigned arithmetic says so without overflow
+        } else {  // the smallest integer has no negative and stays itself, as in torch: unsigned arithmetic says so
+                  // without overflow
             using Unsigned = std::make_unsigned_t<T>;
-            map_elements<T>(x, output, kElementsPerThread, [](T value) { return static_cast<T>(Unsigned{0} - static_cast<Unsigned>(value)); });
+            map_elements<T>(x, output, kElementsPerThread,
+                            [](T value) { return static_cast<T>(Unsigned{0} - static_cast<Unsigned>(value)); });
         }
     });
 }
@@ -124,7 +128,8 @@ void tanh(const NDArray& x, NDArray& output) {
 void sigmoid(const NDArray& x, NDArray& output) {
     dispatch_floating(x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        map_vectors<T>(x, output, kSlowElementsPerThread, [](Vector<T> value) { return T{1} / (T{1} + exp_lanes(-value)); });
+        map_vectors<T>(x, output, kSlowElementsPerThread,
+                       [](Vector<T> value) { return T{1} / (T{1} + exp_lanes(-value)); });
     });
 }
 

@@ -1,7 +1,8 @@
 // Kernels:
-//   avg_pool2d           the windows of several neighbouring outputs are added up at once: lane j holds the sum of output j
-//   avg_pool2d_backward  each upstream element, divided, is added to the whole of its window
-// Both give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number of threads.
+//   avg_pool2d           the windows of several neighbouring outputs are added up at once: lane j holds the sum of
+//   output j avg_pool2d_backward  each upstream element, divided, is added to the whole of its window
+// Both give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number of
+// threads.
 #include "avg_pool2d.h"
 
 #include "parallel.h"
@@ -13,9 +14,12 @@ namespace {
 // A thread is woken for this many window elements at least.
 constexpr int64_t kElementsPerThread = 16384;
 
-int64_t planes_per_thread(int64_t elements_per_plane) { return std::max<int64_t>(1, kElementsPerThread / std::max<int64_t>(1, elements_per_plane)); }
+int64_t planes_per_thread(int64_t elements_per_plane) {
+    return std::max<int64_t>(1, kElementsPerThread / std::max<int64_t>(1, elements_per_plane));
+}
 
-// The elements [begin, end) of a side that a window covers; dilation is 1. `counted` also includes the padding, but not what lies beyond it.
+// The elements [begin, end) of a side that a window covers; dilation is 1. `counted` also includes the padding, but not
+// what lies beyond it.
 struct Span {
     int64_t begin, end, counted;
 };
@@ -34,7 +38,8 @@ T divisor_of(const AverageDivisor& divisor, const Span& height, const Span& widt
 
 // One row of outputs of one plane.
 template <class T>
-void average_row(const T* input, T* output, const WindowSide& columns, int64_t outputs_w, const Span& height, const AverageDivisor& divisor) {
+void average_row(const T* input, T* output, const WindowSide& columns, int64_t outputs_w, const Span& height,
+                 const AverageDivisor& divisor) {
     const int64_t width = columns.input;
     const auto average_one = [&](int64_t ow) {
         const Span across = span_of(columns, ow);
@@ -45,13 +50,15 @@ void average_row(const T* input, T* output, const WindowSide& columns, int64_t o
         output[ow] = sum / divisor_of<T>(divisor, height, across);
     };
 
-    const int64_t first = columns.first_whole(outputs_w), end = loads_neighbours(columns) ? columns.end_whole(outputs_w) : first;
+    const int64_t first = columns.first_whole(outputs_w),
+                  end = loads_neighbours(columns) ? columns.end_whole(outputs_w) : first;
     int64_t ow = 0;
     for (; ow < first; ow++) average_one(ow);
     for (; ow + kPoolLanes<T> <= end; ow += kPoolLanes<T>) {
         PoolVector<T> sums{};
         for (int64_t h = height.begin; h < height.end; h++) {
-            for (int64_t kw = 0; kw < columns.kernel; kw++) sums += load_neighbours(input + h * width + columns.start(ow), kw, columns.stride);
+            for (int64_t kw = 0; kw < columns.kernel; kw++)
+                sums += load_neighbours(input + h * width + columns.start(ow), kw, columns.stride);
         }
         sums /= divisor_of<T>(divisor, height, span_of(columns, ow));
         std::memcpy(output + ow, &sums, sizeof(sums));
@@ -67,39 +74,47 @@ void avg_pool2d(const NDArray& input, const Window& window, const AverageDivisor
     const int64_t outputs_h = output.shape(2), outputs_w = output.shape(3);
     dispatch_floating(input.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        parallel_for(planes, planes_per_thread(outputs_h * outputs_w * rows.kernel * columns.kernel), [&](int64_t begin, int64_t end) {
-            for (int64_t p = begin; p < end; p++) {
-                const T* plane = input.data<T>() + p * input_size;
-                T* averages = output.data<T>() + p * outputs_h * outputs_w;
-                for (int64_t oh = 0; oh < outputs_h; oh++) average_row(plane, averages + oh * outputs_w, columns, outputs_w, span_of(rows, oh), divisor);
-            }
-        });
+        parallel_for(planes, planes_per_thread(outputs_h * outputs_w * rows.kernel * columns.kernel),
+                     [&](int64_t begin, int64_t end) {
+                         for (int64_t p = begin; p < end; p++) {
+                             const T* plane = input.data<T>() + p * input_size;
+                             T* averages = output.data<T>() + p * outputs_h * outputs_w;
+                             for (int64_t oh = 0; oh < outputs_h; oh++)
+                                 average_row(plane, averages + oh * outputs_w, columns, outputs_w, span_of(rows, oh),
+                                             divisor);
+                         }
+                     });
     });
 }
 
-void avg_pool2d_backward(const NDArray& upstream_array, const Window& window, const AverageDivisor& divisor, NDArray& gradient_array) {
-    const WindowSide rows = rows_of(window, gradient_array.shape(2)), columns = columns_of(window, gradient_array.shape(3));
+void avg_pool2d_backward(const NDArray& upstream_array, const Window& window, const AverageDivisor& divisor,
+                         NDArray& gradient_array) {
+    const WindowSide rows = rows_of(window, gradient_array.shape(2)),
+                     columns = columns_of(window, gradient_array.shape(3));
     const int64_t planes = gradient_array.shape(0) * gradient_array.shape(1), input_size = rows.input * columns.input;
     const int64_t outputs_h = upstream_array.shape(2), outputs_w = upstream_array.shape(3);
     dispatch_floating(upstream_array.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        parallel_for(planes, planes_per_thread(input_size + outputs_h * outputs_w * rows.kernel * columns.kernel), [&](int64_t begin, int64_t end) {
-            for (int64_t p = begin; p < end; p++) {
-                const T* upstream = upstream_array.data<T>() + p * outputs_h * outputs_w;
-                T* gradient = gradient_array.data<T>() + p * input_size;
-                std::fill_n(gradient, input_size, T{0});
-                for (int64_t oh = 0; oh < outputs_h; oh++) {
-                    const Span height = span_of(rows, oh);
-                    for (int64_t ow = 0; ow < outputs_w; ow++) {
-                        const Span across = span_of(columns, ow);
-                        const T share = upstream[oh * outputs_w + ow] / divisor_of<T>(divisor, height, across);
-                        for (int64_t h = height.begin; h < height.end; h++) {
-                            for (int64_t w = across.begin; w < across.end; w++) gradient[h * columns.input + w] += share;
-                        }
-                    }
-                }
-            }
-        });
+        parallel_for(planes, planes_per_thread(input_size + outputs_h * outputs_w * rows.kernel * columns.kernel),
+                     [&](int64_t begin, int64_t end) {
+                         for (int64_t p = begin; p < end; p++) {
+                             const T* upstream = upstream_array.data<T>() + p * outputs_h * outputs_w;
+                             T* gradient = gradient_array.data<T>() + p * input_size;
+                             std::fill_n(gradient, input_size, T{0});
+                             for (int64_t oh = 0; oh < outputs_h; oh++) {
+                                 const Span height = span_of(rows, oh);
+                                 for (int64_t ow = 0; ow < outputs_w; ow++) {
+                                     const Span across = span_of(columns, ow);
+                                     const T share =
+                                         upstream[oh * outputs_w + ow] / divisor_of<T>(divisor, height, across);
+                                     for (int64_t h = height.begin; h < height.end; h++) {
+                                         for (int64_t w = across.begin; w < across.end; w++)
+                                             gradient[h * columns.input + w] += share;
+                                     }
+                                 }
+                             }
+                         }
+                     });
     });
 }
 

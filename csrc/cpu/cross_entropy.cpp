@@ -1,7 +1,8 @@
 // Kernels:
-//   cross_entropy_log_sum_exp  log sum exp(x) = m + log sum exp(x - m): with the maximum as m no exponent is positive, so nothing overflows
-//   cross_entropy_naive        log sum exp(x), computed just so: infinite as soon as one exp is
-//   cross_entropy_backward     softmax minus the one-hot target; the softmax is exp(x - log_sum_exp), so the forward pass need not keep it
+//   cross_entropy_log_sum_exp  log sum exp(x) = m + log sum exp(x - m): with the maximum as m no exponent is positive,
+//   so nothing overflows cross_entropy_naive        log sum exp(x), computed just so: infinite as soon as one exp is
+//   cross_entropy_backward     softmax minus the one-hot target; the softmax is exp(x - log_sum_exp), so the forward
+//   pass need not keep it
 // How slices (here: the logits of one item) are walked by registers: slices.h.
 #include "cross_entropy.h"
 
@@ -14,10 +15,11 @@
 namespace mt::cpu {
 namespace {
 
-// The loss of one item. Its logits are x[0], x[stride], ...; log_sum_exp is shift + log_sum. The shift (the maximum) is subtracted from a logit
-// first: shift + log_sum would round away most of log_sum where logits are large.
+// The loss of one item. Its logits are x[0], x[stride], ...; log_sum_exp is shift + log_sum. The shift (the maximum) is
+// subtracted from a logit first: shift + log_sum would round away most of log_sum where logits are large.
 template <class T>
-T item_loss(const T* x, int64_t classes, int64_t stride, T shift, T log_sum, int64_t label, const T* weight, const LossOptions& options) {
+T item_loss(const T* x, int64_t classes, int64_t stride, T shift, T log_sum, int64_t label, const T* weight,
+            const LossOptions& options) {
     if (label == options.ignore_index) return 0;
     const T smoothing = static_cast<T>(options.label_smoothing);
     T loss = (shift - x[label * stride]) + log_sum;
@@ -33,8 +35,8 @@ T item_loss(const T* x, int64_t classes, int64_t stride, T shift, T log_sum, int
 
 }  // namespace
 
-void cross_entropy_log_sum_exp(const NDArray& logits_array, const NDArray& target_array, const NDArray* weight_array, const LossOptions& options,
-                               NDArray& losses_array, NDArray& log_sum_exp_array) {
+void cross_entropy_log_sum_exp(const NDArray& logits_array, const NDArray& target_array, const NDArray* weight_array,
+                               const LossOptions& options, NDArray& losses_array, NDArray& log_sum_exp_array) {
     const int64_t items = logits_array.shape(0), classes = logits_array.shape(1), inner = logits_array.shape(2);
     const int64_t* target = target_array.data<int64_t>();
     dispatch_floating(logits_array.dtype(), [&](auto zero) {
@@ -46,20 +48,22 @@ void cross_entropy_log_sum_exp(const NDArray& logits_array, const NDArray& targe
         for_each_slice<T>(items, classes, inner, [=](const auto& slices) {
             const Vector<T> maximum = slice_maximum(slices, x);
             Vector<T> sum{};
-            for (int64_t step = 0; step < slices.steps; step++) sum += exp_lanes(slices.load(x, step, -std::numeric_limits<T>::infinity()) - maximum);
+            for (int64_t step = 0; step < slices.steps; step++)
+                sum += exp_lanes(slices.load(x, step, -std::numeric_limits<T>::infinity()) - maximum);
             sum = slices.sum(sum);
             for (int64_t slice = 0; slice < slices.slices; slice++) {
                 const int64_t item = slices.first_slice + slice;
                 const T log_sum = std::log(sum[slice]);
                 log_sum_exp[item] = maximum[slice] + log_sum;
-                losses[item] = item_loss(x + slices.begin(slice), classes, inner, maximum[slice], log_sum, target[item], weight, options);
+                losses[item] = item_loss(x + slices.begin(slice), classes, inner, maximum[slice], log_sum, target[item],
+                                         weight, options);
             }
         });
     });
 }
 
-void cross_entropy_naive(const NDArray& logits_array, const NDArray& target_array, const NDArray* weight_array, const LossOptions& options,
-                         NDArray& losses_array, NDArray& log_sum_exp_array) {
+void cross_entropy_naive(const NDArray& logits_array, const NDArray& target_array, const NDArray* weight_array,
+                         const LossOptions& options, NDArray& losses_array, NDArray& log_sum_exp_array) {
     const int64_t classes = logits_array.shape(1), inner = logits_array.shape(2);
     const int64_t* target = target_array.data<int64_t>();
     dispatch_floating(logits_array.dtype(), [&](auto zero) {
@@ -76,8 +80,9 @@ void cross_entropy_naive(const NDArray& logits_array, const NDArray& target_arra
     });
 }
 
-void cross_entropy_backward(const NDArray& upstream_array, const NDArray& logits_array, const NDArray& target_array, const NDArray& log_sum_exp_array,
-                            const NDArray& total_weight_array, const NDArray* weight_array, const LossOptions& options, NDArray& gradient_array) {
+void cross_entropy_backward(const NDArray& upstream_array, const NDArray& logits_array, const NDArray& target_array,
+                            const NDArray& log_sum_exp_array, const NDArray& total_weight_array,
+                            const NDArray* weight_array, const LossOptions& options, NDArray& gradient_array) {
     const int64_t items = logits_array.shape(0), classes = logits_array.shape(1), inner = logits_array.shape(2);
     const int64_t* target = target_array.data<int64_t>();
     dispatch_floating(logits_array.dtype(), [&](auto zero) {
@@ -95,18 +100,20 @@ void cross_entropy_backward(const NDArray& upstream_array, const NDArray& logits
             for (int64_t c = 0; c < classes; c++) sum_of_weights += weight[c];
         }
         for_each_slice<T>(items, classes, inner, [=](const auto& slices) {
-            // The probabilities exp(x - log_sum_exp). The rounding error of a large log_sum_exp would be a common factor of them all: dividing by
-            // their sum takes it out.
+            // The probabilities exp(x - log_sum_exp). The rounding error of a large log_sum_exp would be a common
+            // factor of them all: dividing by their sum takes it out.
             const Vector<T> shift = slices.load_per_slice(log_sum_exp);
             Vector<T> sum{};
             for (int64_t step = 0; step < slices.steps; step++) {
-                const Vector<T> probability = exp_lanes(slices.load(x, step, -std::numeric_limits<T>::infinity()) - shift);
+                const Vector<T> probability =
+                    exp_lanes(slices.load(x, step, -std::numeric_limits<T>::infinity()) - shift);
                 slices.store(gradient, step, probability);
                 sum += probability;
             }
             sum = slices.sum(sum);
 
-            Vector<T> of_probability{}, of_target{}, of_weight{};  // the factors of p[c], of the one-hot target and of weight[c]; 0: ignored
+            Vector<T> of_probability{}, of_target{},
+                of_weight{};  // the factors of p[c], of the one-hot target and of weight[c]; 0: ignored
             for (int64_t slice = 0; slice < slices.slices; slice++) {
                 const int64_t item = slices.first_slice + slice, label = target[item];
                 if (label == options.ignore_index) continue;
@@ -122,7 +129,8 @@ void cross_entropy_backward(const NDArray& upstream_array, const NDArray& logits
             const Vector<T> scale = of_probability / sum;
             for (int64_t step = 0; step < slices.steps; step++) {
                 Vector<T> values = slices.load(gradient, step, T{0}) * scale;
-                if (smoothing != 0) values -= of_weight * (weight ? slices.load_per_element(weight, step) : every_lane(T{1}));
+                if (smoothing != 0)
+                    values -= of_weight * (weight ? slices.load_per_element(weight, step) : every_lane(T{1}));
                 slices.store(gradient, step, values);
             }
             for (int64_t slice = 0; slice < slices.slices; slice++) {

@@ -1,8 +1,9 @@
 // Kernels:
 //   max_pool2d_naive       each output's window is walked, row by row; the best so far is replaced by what is larger
-//   max_pool2d_vectorised  the same for several neighbouring outputs at once: lane j holds the best so far of output j, and where it stood
-//   max_pool2d_backward    each upstream element is added to the gradient at its index
-// All of them give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number of threads.
+//   max_pool2d_vectorised  the same for several neighbouring outputs at once: lane j holds the best so far of output j,
+//   and where it stood max_pool2d_backward    each upstream element is added to the gradient at its index
+// All of them give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number
+// of threads.
 #include "max_pool2d.h"
 
 #include <atomic>
@@ -17,7 +18,9 @@ namespace {
 // A thread is woken for this many window elements at least.
 constexpr int64_t kElementsPerThread = 16384;
 
-int64_t planes_per_thread(int64_t elements_per_plane) { return std::max<int64_t>(1, kElementsPerThread / std::max<int64_t>(1, elements_per_plane)); }
+int64_t planes_per_thread(int64_t elements_per_plane) {
+    return std::max<int64_t>(1, kElementsPerThread / std::max<int64_t>(1, elements_per_plane));
+}
 
 // One plane (H, W) of the input and of the outputs (OH, OW).
 template <class T>
@@ -28,14 +31,17 @@ struct Plane {
 };
 
 template <class T>
-void pool_one(const Plane<T>& plane, const WindowSide& rows, const WindowSide& columns, int64_t outputs_w, int64_t oh, int64_t ow) {
+void pool_one(const Plane<T>& plane, const WindowSide& rows, const WindowSide& columns, int64_t outputs_w, int64_t oh,
+              int64_t ow) {
     const int64_t first_row = rows.start(oh), first_column = columns.start(ow);
     const int64_t end_h = rows.end_inside(oh), first_w = columns.first_inside(ow), end_w = columns.end_inside(ow);
     T best = -std::numeric_limits<T>::infinity();
-    int64_t best_index = (first_row + rows.first_inside(oh) * rows.dilation) * columns.input + first_column + first_w * columns.dilation;
+    int64_t best_index =
+        (first_row + rows.first_inside(oh) * rows.dilation) * columns.input + first_column + first_w * columns.dilation;
     for (int64_t kh = rows.first_inside(oh); kh < end_h; kh++) {
         for (int64_t kw = first_w; kw < end_w; kw++) {
-            const int64_t index = (first_row + kh * rows.dilation) * columns.input + first_column + kw * columns.dilation;
+            const int64_t index =
+                (first_row + kh * rows.dilation) * columns.input + first_column + kw * columns.dilation;
             const T value = plane.input[index];
             if (value > best || value != value) {  // value != value: NaN
                 best = value;
@@ -47,11 +53,12 @@ void pool_one(const Plane<T>& plane, const WindowSide& rows, const WindowSide& c
     plane.indices[oh * outputs_w + ow] = best_index;
 }
 
-// The outputs [ow, ow + kPoolLanes) of one row. Their windows are whole along the width; elements [first_h, end_h) are inside along the height.
-// The arguments from first_h on are constants where this is inlined for 2x2 windows.
+// The outputs [ow, ow + kPoolLanes) of one row. Their windows are whole along the width; elements [first_h, end_h) are
+// inside along the height. The arguments from first_h on are constants where this is inlined for 2x2 windows.
 template <class T>
-inline __attribute__((always_inline)) void pool_lanes(const T* base, int64_t base_index, int64_t row_step, int64_t column_step, T* output, int64_t* indices,
-                                                      int64_t first_h, int64_t end_h, int64_t kernel_w, int64_t stride_w) {
+inline __attribute__((always_inline)) void pool_lanes(const T* base, int64_t base_index, int64_t row_step,
+                                                      int64_t column_step, T* output, int64_t* indices, int64_t first_h,
+                                                      int64_t end_h, int64_t kernel_w, int64_t stride_w) {
     using Ints = PoolVector<PoolInt<T>>;
     PoolVector<T> best = PoolVector<T>{} - std::numeric_limits<T>::infinity();
     Ints best_offset = Ints{} + static_cast<PoolInt<T>>(first_h * row_step);  // from the window's first element
@@ -67,12 +74,14 @@ inline __attribute__((always_inline)) void pool_lanes(const T* base, int64_t bas
     for (int lane = 0; lane < kPoolLanes<T>; lane++) indices[lane] = base_index + lane * stride_w + best_offset[lane];
 }
 
-// One row of outputs: first and last columns, whose windows reach into the padding, one by one, those between several at a time.
+// One row of outputs: first and last columns, whose windows reach into the padding, one by one, those between several
+// at a time.
 template <class T>
 void pool_row(const Plane<T>& plane, const WindowSide& rows, const WindowSide& columns, int64_t outputs_w, int64_t oh) {
     const int64_t first = columns.first_whole(outputs_w), end = columns.end_whole(outputs_w);
     const int64_t first_h = rows.first_inside(oh), end_h = rows.end_inside(oh);
-    const bool is_2x2 = columns.kernel == 2 && columns.stride == 2 && columns.dilation == 1 && first_h == 0 && end_h == 2 && rows.dilation == 1;
+    const bool is_2x2 = columns.kernel == 2 && columns.stride == 2 && columns.dilation == 1 && first_h == 0 &&
+                        end_h == 2 && rows.dilation == 1;
     int64_t ow = 0;
     for (; ow < first; ow++) pool_one(plane, rows, columns, outputs_w, oh, ow);
     for (; ow + kPoolLanes<T> <= end; ow += kPoolLanes<T>) {
@@ -84,7 +93,8 @@ void pool_row(const Plane<T>& plane, const WindowSide& rows, const WindowSide& c
         if (is_2x2)
             pool_lanes(base, base_index, columns.input, 1, output, indices, 0, 2, 2, 2);
         else
-            pool_lanes(base, base_index, rows.dilation * columns.input, columns.dilation, output, indices, first_h, end_h, columns.kernel, columns.stride);
+            pool_lanes(base, base_index, rows.dilation * columns.input, columns.dilation, output, indices, first_h,
+                       end_h, columns.kernel, columns.stride);
     }
     for (; ow < outputs_w; ow++) pool_one(plane, rows, columns, outputs_w, oh, ow);
 }
@@ -98,7 +108,8 @@ void for_each_plane(const NDArray& input, const Window& window, NDArray& output,
     parallel_for(planes, grain, [&](int64_t begin, int64_t end) {
         for (int64_t p = begin; p < end; p++) {
             const int64_t at = p * outputs_h * outputs_w;
-            body(Plane<T>{input.data<T>() + p * input_size, output.data<T>() + at, indices.data<int64_t>() + at}, outputs_h, outputs_w);
+            body(Plane<T>{input.data<T>() + p * input_size, output.data<T>() + at, indices.data<int64_t>() + at},
+                 outputs_h, outputs_w);
         }
     });
 }
@@ -109,11 +120,13 @@ void max_pool2d_naive(const NDArray& input, const Window& window, NDArray& outpu
     const WindowSide rows = rows_of(window, input.shape(2)), columns = columns_of(window, input.shape(3));
     dispatch_floating(input.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        for_each_plane<T>(input, window, output, indices, [&](const Plane<T>& plane, int64_t outputs_h, int64_t outputs_w) {
-            for (int64_t oh = 0; oh < outputs_h; oh++) {
-                for (int64_t ow = 0; ow < outputs_w; ow++) pool_one(plane, rows, columns, outputs_w, oh, ow);
-            }
-        });
+        for_each_plane<T>(input, window, output, indices,
+                          [&](const Plane<T>& plane, int64_t outputs_h, int64_t outputs_w) {
+                              for (int64_t oh = 0; oh < outputs_h; oh++) {
+                                  for (int64_t ow = 0; ow < outputs_w; ow++)
+                                      pool_one(plane, rows, columns, outputs_w, oh, ow);
+                              }
+                          });
     });
 }
 
@@ -124,15 +137,17 @@ void max_pool2d_vectorised(const NDArray& input, const Window& window, NDArray& 
     if (!offsets_fit || !loads_neighbours(columns)) return max_pool2d_naive(input, window, output, indices);
     dispatch_floating(input.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        for_each_plane<T>(input, window, output, indices, [&](const Plane<T>& plane, int64_t outputs_h, int64_t outputs_w) {
-            for (int64_t oh = 0; oh < outputs_h; oh++) pool_row(plane, rows, columns, outputs_w, oh);
-        });
+        for_each_plane<T>(input, window, output, indices,
+                          [&](const Plane<T>& plane, int64_t outputs_h, int64_t outputs_w) {
+                              for (int64_t oh = 0; oh < outputs_h; oh++) pool_row(plane, rows, columns, outputs_w, oh);
+                          });
     });
 }
 
 bool max_pool2d_backward(const NDArray& upstream_array, const NDArray& indices_array, NDArray& gradient_array) {
     const int64_t planes = gradient_array.shape(0) * gradient_array.shape(1);
-    const int64_t input_size = gradient_array.shape(2) * gradient_array.shape(3), output_size = upstream_array.shape(2) * upstream_array.shape(3);
+    const int64_t input_size = gradient_array.shape(2) * gradient_array.shape(3),
+                  output_size = upstream_array.shape(2) * upstream_array.shape(3);
     std::atomic<bool> all_inside{true};
     dispatch_floating(upstream_array.dtype(), [&](auto zero) {
         using T = decltype(zero);

@@ -1,7 +1,8 @@
 // Kernels:
 //   nll_loss           reads one log-probability an item: that of its target class
 //   nll_loss_backward  zeroes the gradient and writes one element an item
-//   reduce_losses      adds up the items' losses, in order and in double precision: the same bits for any number of threads
+//   reduce_losses      adds up the items' losses, in order and in double precision: the same bits for any number of
+//   threads
 #include "nll_loss.h"
 
 #include "parallel.h"
@@ -14,7 +15,8 @@ constexpr int64_t kElementsPerThread = 8192;
 
 }  // namespace
 
-void nll_loss(const NDArray& log_probabilities_array, const NDArray& target_array, const NDArray* weight_array, int64_t ignore_index, NDArray& losses_array) {
+void nll_loss(const NDArray& log_probabilities_array, const NDArray& target_array, const NDArray* weight_array,
+              int64_t ignore_index, NDArray& losses_array) {
     const int64_t classes = log_probabilities_array.shape(1), inner = log_probabilities_array.shape(2);
     const int64_t* target = target_array.data<int64_t>();
     dispatch_floating(log_probabilities_array.dtype(), [&](auto zero) {
@@ -36,8 +38,8 @@ void nll_loss(const NDArray& log_probabilities_array, const NDArray& target_arra
     });
 }
 
-void nll_loss_backward(const NDArray& upstream_array, const NDArray& target_array, const NDArray* weight_array, const LossOptions& options,
-                       const NDArray& total_weight_array, NDArray& gradient_array) {
+void nll_loss_backward(const NDArray& upstream_array, const NDArray& target_array, const NDArray* weight_array,
+                       const LossOptions& options, const NDArray& total_weight_array, NDArray& gradient_array) {
     const int64_t classes = gradient_array.shape(1), inner = gradient_array.shape(2);
     const int64_t* target = target_array.data<int64_t>();
     dispatch_floating(gradient_array.dtype(), [&](auto zero) {
@@ -53,14 +55,15 @@ void nll_loss_backward(const NDArray& upstream_array, const NDArray& target_arra
                 const int64_t label = target[item];
                 if (label == options.ignore_index) continue;
                 const T share = upstream_of_item(upstream, total_weight, options.reduction, item);
-                gradient[(item / inner * classes + label) * inner + item % inner] = weight ? -weight[label] * share : -share;
+                gradient[(item / inner * classes + label) * inner + item % inner] =
+                    weight ? -weight[label] * share : -share;
             }
         });
     });
 }
 
-void reduce_losses(const NDArray& losses_array, const NDArray& target_array, const NDArray* weight_array, const LossOptions& options, NDArray& loss_array,
-                   NDArray& total_weight_array) {
+void reduce_losses(const NDArray& losses_array, const NDArray& target_array, const NDArray* weight_array,
+                   const LossOptions& options, NDArray& loss_array, NDArray& total_weight_array) {
     const int64_t* target = target_array.data<int64_t>();
     dispatch_floating(losses_array.dtype(), [&](auto zero) {
         using T = decltype(zero);

@@ -23,7 +23,8 @@ struct Threads {
     Threads();
 };
 
-// Made at the first use, not when the extension is loaded: the CPU has not been checked by then, and this file may use all its instructions.
+// Made at the first use, not when the extension is loaded: the CPU has not been checked by then, and this file may use
+// all its instructions.
 Threads& threads() {
     static Threads instance;
     return instance;

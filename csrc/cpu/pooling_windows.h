@@ -1,4 +1,5 @@
-// What the pooling kernels share: where a window lies, and how the same element of neighbouring windows is read at once.
+// What the pooling kernels share: where a window lies, and how the same element of neighbouring windows is read at
+// once.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +9,8 @@
 
 namespace mt::cpu {
 
-// Along one side (rows or columns) of a plane: the window of output i begins at i * stride - padding and has `kernel` elements, `dilation` apart.
+// Along one side (rows or columns) of a plane: the window of output i begins at i * stride - padding and has `kernel`
+// elements, `dilation` apart.
 struct WindowSide {
     int64_t input, kernel, stride, padding, dilation;
 
@@ -24,11 +26,14 @@ struct WindowSide {
         return std::min(kernel, (left + dilation - 1) / dilation);
     }
 
-    // The windows of the outputs [first, end) lie inside the input altogether, those before and after reach into the padding.
+    // The windows of the outputs [first, end) lie inside the input altogether, those before and after reach into the
+    // padding.
     int64_t first_whole(int64_t outputs) const { return std::min(outputs, (padding + stride - 1) / stride); }
     int64_t end_whole(int64_t outputs) const {
-        const int64_t last_start = input - 1 - (kernel - 1) * dilation + padding;  // of a whole window, in padded coordinates
-        return last_start < 0 ? first_whole(outputs) : std::clamp(last_start / stride + 1, first_whole(outputs), outputs);
+        const int64_t last_start =
+            input - 1 - (kernel - 1) * dilation + padding;  // of a whole window, in padded coordinates
+        return last_start < 0 ? first_whole(outputs)
+                              : std::clamp(last_start / stride + 1, first_whole(outputs), outputs);
     }
 };
 
@@ -39,7 +44,8 @@ inline WindowSide columns_of(const Window& window, int64_t width) {
     return {width, window.kernel.w, window.stride.w, window.padding.w, window.dilation.w};
 }
 
-// How many neighbouring outputs are computed at once: 32 bytes' worth even where registers hold 64, since rows of small images are short.
+// How many neighbouring outputs are computed at once: 32 bytes' worth even where registers hold 64, since rows of small
+// images are short.
 constexpr int kPoolVectorBytes = kVectorBytes < 32 ? kVectorBytes : 32;
 template <class T>
 constexpr int kPoolLanes = kPoolVectorBytes / static_cast<int>(sizeof(T));
@@ -70,17 +76,18 @@ inline __attribute__((always_inline)) PoolVector<T> every_second(const T* source
     for (int lane = 0; lane < kPoolLanes<T>; lane++) from[lane] = 2 * lane + Odd;
 #if defined(__clang__)
     PoolVector<T> result;
-    for (int lane = 0; lane < kPoolLanes<T>; lane++) result[lane] = from[lane] < kPoolLanes<T> ? low[from[lane]] : high[from[lane] - kPoolLanes<T>];
+    for (int lane = 0; lane < kPoolLanes<T>; lane++)
+        result[lane] = from[lane] < kPoolLanes<T> ? low[from[lane]] : high[from[lane] - kPoolLanes<T>];
     return result;
 #else
     return __builtin_shuffle(low, high, from);
 #endif
 }
 
-// Element `column` of kPoolLanes neighbouring windows: base[column], base[column + stride], ... for a stride of 1 or 2. `base` is where the
-// first window's row begins; all these windows lie inside the input.
-// For stride 2 the elements in between are read too. An even column reads to the right of its last element, where the window, wider than 1,
-// goes on; any other reads to the left of its first. So nothing outside the windows' row is touched.
+// Element `column` of kPoolLanes neighbouring windows: base[column], base[column + stride], ... for a stride of 1 or 2.
+// `base` is where the first window's row begins; all these windows lie inside the input. For stride 2 the elements in
+// between are read too. An even column reads to the right of its last element, where the window, wider than 1, goes on;
+// any other reads to the left of its first. So nothing outside the windows' row is touched.
 template <class T>
 inline __attribute__((always_inline)) PoolVector<T> load_neighbours(const T* base, int64_t column, int64_t stride) {
     if (stride == 1) return load_pool(base + column);
@@ -88,6 +95,8 @@ inline __attribute__((always_inline)) PoolVector<T> load_neighbours(const T* bas
 }
 
 // load_neighbours serves these windows.
-inline bool loads_neighbours(const WindowSide& columns) { return columns.stride == 1 || (columns.stride == 2 && columns.kernel > 1); }
+inline bool loads_neighbours(const WindowSide& columns) {
+    return columns.stride == 1 || (columns.stride == 2 && columns.kernel > 1);
+}
 
 }  // namespace mt::cpu

@@ -1,6 +1,7 @@
 // Kernels: softmax, log_softmax, their derivatives, logsumexp.
-// One idea for all: exp overflows from 88.7 on in float32, but a constant subtracted from a whole slice changes nothing in a softmax, so the
-// maximum is subtracted first and no exponent is positive. How slices are walked by registers: slices.h.
+// One idea for all: exp overflows from 88.7 on in float32, but a constant subtracted from a whole slice changes nothing
+// in a softmax, so the maximum is subtracted first and no exponent is positive. How slices are walked by registers:
+// slices.h.
 #include "softmax.h"
 
 #include <cmath>
@@ -20,7 +21,8 @@ Vector<T> log_lanes(Vector<T> values) {
 template <class T, class Slices>
 Vector<T> sum_of_exp(const Slices& slices, const T* x, Vector<T> maximum) {
     Vector<T> sum{};
-    for (int64_t step = 0; step < slices.steps; step++) sum += exp_lanes(slices.load(x, step, -std::numeric_limits<T>::infinity()) - maximum);
+    for (int64_t step = 0; step < slices.steps; step++)
+        sum += exp_lanes(slices.load(x, step, -std::numeric_limits<T>::infinity()) - maximum);
     return slices.sum(sum);
 }
 
@@ -28,7 +30,8 @@ template <class Body>
 void for_each_slice_of(const NDArray& array, const Body& body) {
     dispatch_floating(array.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        for_each_slice<T>(array.shape(0), array.shape(1), array.shape(2), [&](const auto& slices) { body(zero, slices); });
+        for_each_slice<T>(array.shape(0), array.shape(1), array.shape(2),
+                          [&](const auto& slices) { body(zero, slices); });
     });
 }
 
@@ -43,16 +46,19 @@ void softmax(const NDArray& x_array, NDArray& output_array) {
         const Vector<T> maximum = slice_maximum(slices, x);
         Vector<T> sum{};
         for (int64_t step = 0; step < slices.steps; step++) {
-            const Vector<T> exponential = exp_lanes(slices.load(x, step, -std::numeric_limits<T>::infinity()) - maximum);
+            const Vector<T> exponential =
+                exp_lanes(slices.load(x, step, -std::numeric_limits<T>::infinity()) - maximum);
             slices.store(output, step, exponential);
             sum += exponential;
         }
         sum = slices.sum(sum);
-        for (int64_t step = 0; step < slices.steps; step++) slices.store(output, step, slices.load(output, step, T{0}) / sum);
+        for (int64_t step = 0; step < slices.steps; step++)
+            slices.store(output, step, slices.load(output, step, T{0}) / sum);
     });
 }
 
-// (x - maximum) - log sum: the maximum first, since maximum + log sum would round away the log of the sum where x is large.
+// (x - maximum) - log sum: the maximum first, since maximum + log sum would round away the log of the sum where x is
+// large.
 void log_softmax(const NDArray& x_array, NDArray& output_array) {
     for_each_slice_of(x_array, [&](auto zero, const auto& slices) {
         using T = decltype(zero);
@@ -72,10 +78,12 @@ void softmax_backward(const NDArray& upstream_array, const NDArray& output_array
         const T* upstream = upstream_array.data<T>();
         const T* output = output_array.data<T>();
         Vector<T> sum{};
-        for (int64_t step = 0; step < slices.steps; step++) sum += slices.load(upstream, step, T{0}) * slices.load(output, step, T{0});
+        for (int64_t step = 0; step < slices.steps; step++)
+            sum += slices.load(upstream, step, T{0}) * slices.load(output, step, T{0});
         sum = slices.sum(sum);
         for (int64_t step = 0; step < slices.steps; step++) {
-            slices.store(gradient_array.data<T>(), step, slices.load(output, step, T{0}) * (slices.load(upstream, step, T{0}) - sum));
+            slices.store(gradient_array.data<T>(), step,
+                         slices.load(output, step, T{0}) * (slices.load(upstream, step, T{0}) - sum));
         }
     });
 }
@@ -96,8 +104,8 @@ void log_softmax_backward(const NDArray& upstream_array, const NDArray& output_a
     });
 }
 
-// maximum + log(sum of exp(x - maximum)). An infinite maximum is not subtracted, since infinity - infinity is NaN: a slice of minus infinities
-// then gives log(0) = minus infinity, and one that holds infinity gives infinity.
+// maximum + log(sum of exp(x - maximum)). An infinite maximum is not subtracted, since infinity - infinity is NaN: a
+// slice of minus infinities then gives log(0) = minus infinity, and one that holds infinity gives infinity.
 void logsumexp(const NDArray& x_array, NDArray& output_array) {
     for_each_slice_of(x_array, [&](auto zero, const auto& slices) {
         using T = decltype(zero);

@@ -8,8 +8,8 @@
 namespace mt::cpu {
 
 // exp to within 1 unit in the last place: 0 for -infinity, infinity from 88.73 on, NaN for NaN.
-// exp(x) = 2^n * exp(r) with n = round(x / ln 2), so that r = x - n ln 2 is at most ln 2 / 2 in size and a short polynomial gives exp(r).
-// The polynomial and the two pieces of ln 2 are those of S. Moshier's Cephes library (expf).
+// exp(x) = 2^n * exp(r) with n = round(x / ln 2), so that r = x - n ln 2 is at most ln 2 / 2 in size and a short
+// polynomial gives exp(r). The polynomial and the two pieces of ln 2 are those of S. Moshier's Cephes library (expf).
 inline __attribute__((always_inline)) Vector<float> exp_lanes(Vector<float> x) {
     using Floats = Vector<float>;
     using Ints = LaneIndices<float>;
@@ -18,7 +18,8 @@ inline __attribute__((always_inline)) Vector<float> exp_lanes(Vector<float> x) {
     x = x > highest ? highest : x;
     x = x < lowest ? lowest : x;
 
-    // Adding 1.5 * 2^23 leaves no bits for a fraction, so the sum is rounded to a whole number, which then stands in its lowest bits.
+    // Adding 1.5 * 2^23 leaves no bits for a fraction, so the sum is rounded to a whole number, which then stands in
+    // its lowest bits.
     const Floats shift = Floats{} + 12582912.0f;
     const Floats shifted = x * 1.44269504088896341f + shift;
     const Floats n = shifted - shift;
@@ -35,8 +36,8 @@ inline __attribute__((always_inline)) Vector<float> exp_lanes(Vector<float> x) {
     polynomial = polynomial * r + 5.0000001201e-1f;
     const Floats exp_r = polynomial * (r * r) + r + 1.0f;
 
-    // 2^n in two factors: 2^n itself would leave the range of float where the product is just below infinity or denormal.
-    // A float with exponent bits e + 127 and no others is 2^e.
+    // 2^n in two factors: 2^n itself would leave the range of float where the product is just below infinity or
+    // denormal. A float with exponent bits e + 127 and no others is 2^e.
     const Ints half = n_int >> 1;
     const Floats first = (Floats)((half + 127) << 23), second = (Floats)((n_int - half + 127) << 23);
     return exp_r * first * second;

@@ -38,7 +38,8 @@ State& state() {
 
 size_t round_up(size_t bytes, size_t multiple) { return (bytes + multiple - 1) / multiple * multiple; }
 
-// Four size classes to each power of two: at most a quarter of a block is unused, and requests of similar size share blocks.
+// Four size classes to each power of two: at most a quarter of a block is unused, and requests of similar size share
+// blocks.
 size_t size_class(size_t bytes) {
     bytes = std::max(bytes, kAlignment);
     size_t power = kAlignment;
@@ -69,9 +70,10 @@ void release_cache_locked(State& s) {
 }
 
 [[noreturn]] void throw_out_of_memory(const State& s, size_t bytes) {
-    throw OutOfMemory(message("out of memory: asked for ", mebibytes(bytes), " more; mytensor holds ", mebibytes(s.stats.allocated),
-                              " in use and ", mebibytes(s.stats.reserved - s.stats.allocated), " cached; this machine has ",
-                              mebibytes(machine_memory()), ". Use smaller shapes or batches, or delete arrays you no longer need."));
+    throw OutOfMemory(
+        message("out of memory: asked for ", mebibytes(bytes), " more; mytensor holds ", mebibytes(s.stats.allocated),
+                " in use and ", mebibytes(s.stats.reserved - s.stats.allocated), " cached; this machine has ",
+                mebibytes(machine_memory()), ". Use smaller shapes or batches, or delete arrays you no longer need."));
 }
 
 void* system_allocate(State& s, size_t bytes) {
@@ -98,10 +100,12 @@ void count_allocation(State& s, size_t capacity) {
 std::string damage_of(const void* data, size_t bytes) {
     const auto* begin = static_cast<const unsigned char*>(data);
     for (size_t i = 1; i <= kRedZone; i++) {
-        if (*(begin - i) != kRedByte) return message("a kernel wrote ", i, " bytes before the start of a block of ", bytes, " bytes");
+        if (*(begin - i) != kRedByte)
+            return message("a kernel wrote ", i, " bytes before the start of a block of ", bytes, " bytes");
     }
     for (size_t i = 0; i < kRedZone; i++) {
-        if (begin[bytes + i] != kRedByte) return message("a kernel wrote ", i, " bytes past the end of a block of ", bytes, " bytes");
+        if (begin[bytes + i] != kRedByte)
+            return message("a kernel wrote ", i, " bytes past the end of a block of ", bytes, " bytes");
     }
     return "";
 }
@@ -195,7 +199,8 @@ void check_red_zones() {
     for (const auto& [data, bytes] : s.debug_blocks) {
         if (damage.empty()) damage = damage_of(data, bytes);
     }
-    if (!damage.empty()) throw std::runtime_error("red zone damaged: " + damage + ". An index in that kernel leaves its output.");
+    if (!damage.empty())
+        throw std::runtime_error("red zone damaged: " + damage + ". An index in that kernel leaves its output.");
 }
 
 }  // namespace mt

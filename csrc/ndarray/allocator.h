@@ -1,10 +1,11 @@
 // Memory for storages. Asking the operating system for memory is slow: fresh pages must be zeroed and mapped, and
-// a training step asks for the same few dozen sizes again and again. So the caching mode keeps freed blocks and hands them
-// out again.
+// a training step asks for the same few dozen sizes again and again. So the caching mode keeps freed blocks and hands
+// them out again.
 //
 //   caching  freed blocks are kept by size class and reused (the default)
 //   plain    every request goes to the system, every free returns to it: what the caching mode is measured against
-//   debug    as plain, and every block is filled with NaN before use and stands between two red zones, so that a kernel that
+//   debug    as plain, and every block is filled with NaN before use and stands between two red zones, so that a kernel
+//   that
 //            leaves an element unwritten, or writes outside its output, is seen (check_red_zones)
 #pragma once
 
@@ -44,8 +45,8 @@ void reset_peak_memory_stats();
 // Returns the cached blocks to the system.
 void empty_cache();
 
-// Throws std::runtime_error when a write outside a block of the debug mode was found, in a live block or in one freed since the
-// last call.
+// Throws std::runtime_error when a write outside a block of the debug mode was found, in a live block or in one freed
+// since the last call.
 void check_red_zones();
 
 }  // namespace mt

@@ -38,11 +38,16 @@ void dispatch_floating(DType dtype, Body&& body) {
 template <class Body>
 void dispatch_all(DType dtype, Body&& body) {
     switch (dtype) {
-        case DType::float32: return body(float{});
-        case DType::float64: return body(double{});
-        case DType::int64: return body(int64_t{});
-        case DType::int32: return body(int32_t{});
-        case DType::uint8: return body(uint8_t{});
+        case DType::float32:
+            return body(float{});
+        case DType::float64:
+            return body(double{});
+        case DType::int64:
+            return body(int64_t{});
+        case DType::int32:
+            return body(int32_t{});
+        case DType::uint8:
+            return body(uint8_t{});
     }
 }
 

@@ -1,5 +1,6 @@
-// Errors are for the reader: what came, what was wanted, what to do. Each class becomes the Python exception of its name
-// (bindings/module.cpp translates); ValueError and IndexError use the standard library's own classes, which pybind11 knows.
+// Errors are for the reader: what came, what was wanted, what to do. Each class becomes the Python exception of its
+// name (bindings/module.cpp translates); ValueError and IndexError use the standard library's own classes, which
+// pybind11 knows.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,8 @@ struct NotSupported : std::runtime_error {
 using ValueError = std::invalid_argument;
 using IndexError = std::out_of_range;
 
-// A shape as Python prints a tuple, "(2, 3, 32, 32)". It is made into text only when the message is written: the arguments of require() below
-// are evaluated at every call of an op, and a check that passes must cost nothing.
+// A shape as Python prints a tuple, "(2, 3, 32, 32)". It is made into text only when the message is written: the
+// arguments of require() below are evaluated at every call of an op, and a check that passes must cost nothing.
 struct ShapeText {
     const Shape& shape;
 };

@@ -13,29 +13,40 @@ std::ostream& operator<<(std::ostream& out, ShapeText text) {
 
 const char* name_of(DType dtype) {
     switch (dtype) {
-        case DType::float32: return "float32";
-        case DType::float64: return "float64";
-        case DType::int64: return "int64";
-        case DType::int32: return "int32";
-        case DType::uint8: return "uint8";
+        case DType::float32:
+            return "float32";
+        case DType::float64:
+            return "float64";
+        case DType::int64:
+            return "int64";
+        case DType::int32:
+            return "int32";
+        case DType::uint8:
+            return "uint8";
     }
     return "?";
 }
 
 size_t item_size(DType dtype) {
     switch (dtype) {
-        case DType::float32: return 4;
-        case DType::float64: return 8;
-        case DType::int64: return 8;
-        case DType::int32: return 4;
-        case DType::uint8: return 1;
+        case DType::float32:
+            return 4;
+        case DType::float64:
+            return 8;
+        case DType::int64:
+            return 8;
+        case DType::int32:
+            return 4;
+        case DType::uint8:
+            return 1;
     }
     return 0;
 }
 
 const char* name_of(Device device) {
     switch (device) {
-        case Device::cpu: return "cpu";
+        case Device::cpu:
+            return "cpu";
     }
     return "?";
 }
@@ -69,7 +80,8 @@ int64_t checked_size(const Shape& shape, size_t bytes_per_item) {
     }
     if (is_empty) return 0;
     for (int64_t length : shape) {
-        require<ValueError>(!__builtin_mul_overflow(bytes, length, &bytes), "shape ", to_string(shape), " has more elements than a computer can address");
+        require<ValueError>(!__builtin_mul_overflow(bytes, length, &bytes), "shape ", to_string(shape),
+                            " has more elements than a computer can address");
     }
     return bytes / static_cast<int64_t>(bytes_per_item);
 }
@@ -81,7 +93,10 @@ NDArray NDArray::empty(Shape shape, DType dtype, Device device) {
 }
 
 NDArray::NDArray(std::shared_ptr<Storage> storage, Shape shape, DType dtype)
-    : storage_(std::move(storage)), shape_(std::move(shape)), size_(checked_size(shape_, item_size(dtype))), dtype_(dtype) {}
+    : storage_(std::move(storage)),
+      shape_(std::move(shape)),
+      size_(checked_size(shape_, item_size(dtype))),
+      dtype_(dtype) {}
 
 NDArray NDArray::reshape(Shape shape) const {
     int64_t known = 1;
@@ -92,13 +107,15 @@ NDArray NDArray::reshape(Shape shape) const {
             unknown = &length;
         } else {
             require<ValueError>(length >= 0, "reshape to ", to_string(shape), ": a size is negative");
-            require<ValueError>(!__builtin_mul_overflow(known, length, &known), "reshape to ", to_string(shape), ": too many elements");
+            require<ValueError>(!__builtin_mul_overflow(known, length, &known), "reshape to ", to_string(shape),
+                                ": too many elements");
         }
     }
     const Shape asked = shape;
     if (unknown != nullptr && known > 0 && size_ % known == 0) *unknown = size_ / known;
     const bool fits = (unknown == nullptr || *unknown >= 0) && checked_size(shape, item_size(dtype_)) == size_;
-    require<ValueError>(fits, "reshape: an array of shape ", to_string(shape_), " has ", size_, " elements; they do not fit shape ", to_string(asked));
+    require<ValueError>(fits, "reshape: an array of shape ", to_string(shape_), " has ", size_,
+                        " elements; they do not fit shape ", to_string(asked));
     return NDArray(storage_, std::move(shape), dtype_);
 }
 
@@ -108,7 +125,9 @@ NDArray NDArray::clone() const {
     return copy;
 }
 
-std::ostream& operator<<(std::ostream& out, ArrayText text) { return out << name_of(text.array.dtype()) << " " << to_string(text.array.shape()); }
+std::ostream& operator<<(std::ostream& out, ArrayText text) {
+    return out << name_of(text.array.dtype()) << " " << to_string(text.array.shape());
+}
 
 void require_floating(const char* op, const char* argument, const NDArray& array) {
     require<TypeError>(is_floating(array.dtype()), op, ": ", argument, " is ", describe(array),
@@ -116,31 +135,38 @@ void require_floating(const char* op, const char* argument, const NDArray& array
 }
 
 void require_dtype(const char* op, const char* argument, const NDArray& array, DType wanted) {
-    require<TypeError>(array.dtype() == wanted, op, ": ", argument, " is ", describe(array), "; wanted ", name_of(wanted), ": convert it with .astype(",
-                       name_of(wanted), "), or .to(mt.", name_of(wanted), ") on a Tensor");
+    require<TypeError>(array.dtype() == wanted, op, ": ", argument, " is ", describe(array), "; wanted ",
+                       name_of(wanted), ": convert it with .astype(", name_of(wanted), "), or .to(mt.", name_of(wanted),
+                       ") on a Tensor");
 }
 
-void require_same_dtype(const char* op, const char* first_name, const NDArray& first, const char* second_name, const NDArray& second) {
-    require<TypeError>(first.dtype() == second.dtype(), op, ": ", first_name, " is ", describe(first), " but ", second_name, " is ", describe(second),
-                       "; both must have one dtype: convert one of them");
+void require_same_dtype(const char* op, const char* first_name, const NDArray& first, const char* second_name,
+                        const NDArray& second) {
+    require<TypeError>(first.dtype() == second.dtype(), op, ": ", first_name, " is ", describe(first), " but ",
+                       second_name, " is ", describe(second), "; both must have one dtype: convert one of them");
 }
 
-void require_same_device(const char* op, const char* first_name, const NDArray& first, const char* second_name, const NDArray& second) {
-    require<ValueError>(first.device() == second.device(), op, ": ", first_name, " is on ", name_of(first.device()), " but ", second_name, " is on ",
-                        name_of(second.device()), "; move one of them with .to(device)");
+void require_same_device(const char* op, const char* first_name, const NDArray& first, const char* second_name,
+                         const NDArray& second) {
+    require<ValueError>(first.device() == second.device(), op, ": ", first_name, " is on ", name_of(first.device()),
+                        " but ", second_name, " is on ", name_of(second.device()),
+                        "; move one of them with .to(device)");
 }
 
 void require_ndim(const char* op, const char* argument, const NDArray& array, size_t wanted, const char* layout) {
-    require<ValueError>(array.ndim() == wanted, op, ": ", argument, " has shape ", to_string(array.shape()), "; wanted ", wanted, " dimensions ", layout);
+    require<ValueError>(array.ndim() == wanted, op, ": ", argument, " has shape ", to_string(array.shape()),
+                        "; wanted ", wanted, " dimensions ", layout);
 }
 
 void require_shape(const char* op, const char* argument, const NDArray& array, const Shape& wanted) {
-    require<ValueError>(array.shape() == wanted, op, ": ", argument, " has shape ", to_string(array.shape()), "; wanted ", to_string(wanted));
+    require<ValueError>(array.shape() == wanted, op, ": ", argument, " has shape ", to_string(array.shape()),
+                        "; wanted ", to_string(wanted));
 }
 
 size_t normalize_axis(const char* op, int64_t axis, size_t ndim) {
     const int64_t dimensions = static_cast<int64_t>(ndim);
-    require<IndexError>(axis >= -dimensions && axis < dimensions, op, ": dimension ", axis, " is out of range for an array of ", ndim, " dimensions");
+    require<IndexError>(axis >= -dimensions && axis < dimensions, op, ": dimension ", axis,
+                        " is out of range for an array of ", ndim, " dimensions");
     return static_cast<size_t>(axis < 0 ? axis + dimensions : axis);
 }
 

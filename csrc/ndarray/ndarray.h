@@ -1,5 +1,6 @@
 // NDArray: a shape over a storage. Contiguous, row-major: element (n, c, h, w) of an (N, C, H, W) array is number
-// ((n * C + c) * H + h) * W + w of its storage, always. There are no hidden strides, so the index arithmetic a kernel shows is all there is.
+// ((n * C + c) * H + h) * W + w of its storage, always. There are no hidden strides, so the index arithmetic a kernel
+// shows is all there is.
 #pragma once
 
 #include <functional>
@@ -13,7 +14,7 @@ namespace mt {
 
 // The bytes. Shared by an NDArray, its reshapes, the numpy views of it, and whoever holds it by DLPack.
 class Storage {
-   public:
+ public:
     Storage(size_t bytes, Device device);
     // Memory that somebody else owns (numpy, torch); `release_owner` runs when the last user is gone.
     Storage(void* data, size_t bytes, Device device, std::function<void()> release_owner);
@@ -25,17 +26,18 @@ class Storage {
     size_t bytes() const { return block_.bytes; }
     Device device() const { return device_; }
 
-    // How often an in-place op has written here. Autograd compares it with the value it saw when it saved an array for backward.
+    // How often an in-place op has written here. Autograd compares it with the value it saw when it saved an array for
+    // backward.
     uint64_t version = 0;
 
-   private:
+ private:
     Block block_;
     Device device_;
     std::function<void()> release_owner_;  // empty: the block is the allocator's
 };
 
 class NDArray {
-   public:
+ public:
     // Uninitialised. Throws ValueError for a negative or overflowing shape, OutOfMemory.
     static NDArray empty(Shape shape, DType dtype, Device device = Device::cpu);
     NDArray(std::shared_ptr<Storage> storage, Shape shape, DType dtype);
@@ -65,7 +67,7 @@ class NDArray {
     NDArray clone() const;
     void bump_version() { storage_->version++; }
 
-   private:
+ private:
     std::shared_ptr<Storage> storage_;
     Shape shape_;
     int64_t size_;
@@ -85,8 +87,10 @@ std::ostream& operator<<(std::ostream& out, ArrayText text);
 // Checks that every op makes; each throws with `op` and `argument` named.
 void require_floating(const char* op, const char* argument, const NDArray& array);
 void require_dtype(const char* op, const char* argument, const NDArray& array, DType wanted);
-void require_same_dtype(const char* op, const char* first_name, const NDArray& first, const char* second_name, const NDArray& second);
-void require_same_device(const char* op, const char* first_name, const NDArray& first, const char* second_name, const NDArray& second);
+void require_same_dtype(const char* op, const char* first_name, const NDArray& first, const char* second_name,
+                        const NDArray& second);
+void require_same_device(const char* op, const char* first_name, const NDArray& first, const char* second_name,
+                         const NDArray& second);
 void require_ndim(const char* op, const char* argument, const NDArray& array, size_t wanted, const char* layout);
 void require_shape(const char* op, const char* argument, const NDArray& array, const Shape& wanted);
 

@@ -7,34 +7,43 @@
 namespace mt {
 namespace {
 
-using AvgPoolKernel = void (*)(const NDArray& input, const Window& window, const cpu::AverageDivisor& divisor, NDArray& output);
-using AvgPoolBackwardKernel = void (*)(const NDArray& upstream, const Window& window, const cpu::AverageDivisor& divisor, NDArray& input_gradient);
+using AvgPoolKernel = void (*)(const NDArray& input, const Window& window, const cpu::AverageDivisor& divisor,
+                               NDArray& output);
+using AvgPoolBackwardKernel = void (*)(const NDArray& upstream, const Window& window,
+                                       const cpu::AverageDivisor& divisor, NDArray& input_gradient);
 
-KernelTable<AvgPoolKernel> table("avg_pool2d", {{Device::cpu, "vectorised", "Adds the windows of several neighbouring outputs at once, one window element after the other.",
-                                                 cpu::avg_pool2d}});
+KernelTable<AvgPoolKernel> table(
+    "avg_pool2d", {{Device::cpu, "vectorised",
+                    "Adds the windows of several neighbouring outputs at once, one window element after the other.",
+                    cpu::avg_pool2d}});
 KernelTable<AvgPoolBackwardKernel> backward_table(
-    "avg_pool2d_backward", {{Device::cpu, "scatter", "Zeroes a plane, then adds each upstream element to the whole of its window.", cpu::avg_pool2d_backward}});
+    "avg_pool2d_backward",
+    {{Device::cpu, "scatter", "Zeroes a plane, then adds each upstream element to the whole of its window.",
+      cpu::avg_pool2d_backward}});
 
 cpu::AverageDivisor make_divisor(const char* op, bool count_include_pad, std::optional<int64_t> divisor_override) {
-    require<ValueError>(divisor_override != 0, op, ": divisor_override is 0; the sum of a window cannot be divided by 0");
+    require<ValueError>(divisor_override != 0, op,
+                        ": divisor_override is 0; the sum of a window cannot be divided by 0");
     return {count_include_pad, divisor_override.value_or(0)};
 }
 
 }  // namespace
 
-NDArray avg_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding, bool ceil_mode, bool count_include_pad,
-                   std::optional<int64_t> divisor_override) {
+NDArray avg_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding, bool ceil_mode,
+                   bool count_include_pad, std::optional<int64_t> divisor_override) {
     const Window window{kernel_size, stride.value_or(kernel_size), padding, {1, 1}};
     check_pooling("avg_pool2d", input, window);
     const auto divisor = make_divisor("avg_pool2d", count_include_pad, divisor_override);
     const Pair outputs = window_counts("avg_pool2d", {input.shape(2), input.shape(3)}, window, ceil_mode);
-    NDArray output = NDArray::empty({input.shape(0), input.shape(1), outputs.h, outputs.w}, input.dtype(), input.device());
+    NDArray output =
+        NDArray::empty({input.shape(0), input.shape(1), outputs.h, outputs.w}, input.dtype(), input.device());
     table.pick(input.device())(input, window, divisor, output);
     return output;
 }
 
-NDArray avg_pool2d_backward(const NDArray& upstream, const Shape& input_shape, Pair kernel_size, std::optional<Pair> stride, Pair padding, bool ceil_mode,
-                            bool count_include_pad, std::optional<int64_t> divisor_override) {
+NDArray avg_pool2d_backward(const NDArray& upstream, const Shape& input_shape, Pair kernel_size,
+                            std::optional<Pair> stride, Pair padding, bool ceil_mode, bool count_include_pad,
+                            std::optional<int64_t> divisor_override) {
     const char* op = "avg_pool2d_backward";
     check_pooling_upstream(op, upstream, input_shape);
     const Window window{kernel_size, stride.value_or(kernel_size), padding, {1, 1}};

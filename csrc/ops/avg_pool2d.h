@@ -12,12 +12,13 @@ namespace mt {
 //   the number of its elements inside the input or its padding, with count_include_pad,
 //   the number of its elements inside the input, without.
 // stride: kernel_size when not given. padding: zeros, at most half of kernel_size.
-NDArray avg_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding, bool ceil_mode, bool count_include_pad,
-                   std::optional<int64_t> divisor_override);
+NDArray avg_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding, bool ceil_mode,
+                   bool count_include_pad, std::optional<int64_t> divisor_override);
 
-// upstream (N, C, OH, OW) -> gradient of the input (N, C, H, W): each upstream element, divided as in the forward pass, is added to all
-// elements of its window.
-NDArray avg_pool2d_backward(const NDArray& upstream, const Shape& input_shape, Pair kernel_size, std::optional<Pair> stride, Pair padding, bool ceil_mode,
-                            bool count_include_pad, std::optional<int64_t> divisor_override);
+// upstream (N, C, OH, OW) -> gradient of the input (N, C, H, W): each upstream element, divided as in the forward pass,
+// is added to all elements of its window.
+NDArray avg_pool2d_backward(const NDArray& upstream, const Shape& input_shape, Pair kernel_size,
+                            std::optional<Pair> stride, Pair padding, bool ceil_mode, bool count_include_pad,
+                            std::optional<int64_t> divisor_override);
 
 }  // namespace mt

@@ -8,28 +8,35 @@ namespace mt {
 namespace {
 
 // logits (N, C, inner); target, item_losses and log_sum_exp (N, inner); weight null or (C,).
-using CrossEntropyKernel = void (*)(const NDArray& logits, const NDArray& target, const NDArray* weight, const LossOptions& options, NDArray& item_losses,
-                                    NDArray& log_sum_exp);
-using CrossEntropyBackwardKernel = void (*)(const NDArray& upstream, const NDArray& logits, const NDArray& target, const NDArray& log_sum_exp,
-                                            const NDArray& total_weight, const NDArray* weight, const LossOptions& options, NDArray& gradient);
+using CrossEntropyKernel = void (*)(const NDArray& logits, const NDArray& target, const NDArray* weight,
+                                    const LossOptions& options, NDArray& item_losses, NDArray& log_sum_exp);
+using CrossEntropyBackwardKernel = void (*)(const NDArray& upstream, const NDArray& logits, const NDArray& target,
+                                            const NDArray& log_sum_exp, const NDArray& total_weight,
+                                            const NDArray* weight, const LossOptions& options, NDArray& gradient);
 
-KernelTable<CrossEntropyKernel> table(
-    "cross_entropy",
-    {{Device::cpu, "log_sum_exp", "Subtracts the maximum logit before exp, so that large logits do not overflow.", cpu::cross_entropy_log_sum_exp},
-     {Device::cpu, "naive", "The formula as it stands: exp of the logits themselves, which overflows to infinity on purpose (float32: from 88.7 on).",
-      cpu::cross_entropy_naive}});
+KernelTable<CrossEntropyKernel> table("cross_entropy",
+                                      {{Device::cpu, "log_sum_exp",
+                                        "Subtracts the maximum logit before exp, so that large logits do not overflow.",
+                                        cpu::cross_entropy_log_sum_exp},
+                                       {Device::cpu, "naive",
+                                        "The formula as it stands: exp of the logits themselves, which overflows to "
+                                        "infinity on purpose (float32: from 88.7 on).",
+                                        cpu::cross_entropy_naive}});
 KernelTable<CrossEntropyBackwardKernel> backward_table(
-    "cross_entropy_backward",
-    {{Device::cpu, "softmax_minus_one_hot", "Probabilities from logits and log-sum-exp, then the target's share is taken off.", cpu::cross_entropy_backward}});
+    "cross_entropy_backward", {{Device::cpu, "softmax_minus_one_hot",
+                                "Probabilities from logits and log-sum-exp, then the target's share is taken off.",
+                                cpu::cross_entropy_backward}});
 
 void check_label_smoothing(const char* op, double label_smoothing) {
-    require<ValueError>(label_smoothing >= 0.0 && label_smoothing <= 1.0, op, ": label_smoothing is ", label_smoothing, "; wanted a number from 0 to 1");
+    require<ValueError>(label_smoothing >= 0.0 && label_smoothing <= 1.0, op, ": label_smoothing is ", label_smoothing,
+                        "; wanted a number from 0 to 1");
 }
 
 }  // namespace
 
-std::tuple<NDArray, NDArray, NDArray> cross_entropy(const NDArray& logits, const NDArray& target, const std::optional<NDArray>& weight,
-                                                    const std::string& reduction, int64_t ignore_index, double label_smoothing) {
+std::tuple<NDArray, NDArray, NDArray> cross_entropy(const NDArray& logits, const NDArray& target,
+                                                    const std::optional<NDArray>& weight, const std::string& reduction,
+                                                    int64_t ignore_index, double label_smoothing) {
     const LossOptions options{parse_reduction("cross_entropy", reduction), ignore_index, label_smoothing};
     check_label_smoothing("cross_entropy", label_smoothing);
     check_class_targets("cross_entropy", "logits", logits, target, weight, ignore_index);
@@ -46,8 +53,9 @@ std::tuple<NDArray, NDArray, NDArray> cross_entropy(const NDArray& logits, const
     return {loss, log_sum_exp, total_weight};
 }
 
-NDArray cross_entropy_backward(const NDArray& upstream, const NDArray& logits, const NDArray& target, const NDArray& log_sum_exp,
-                               const NDArray& total_weight, const std::optional<NDArray>& weight, const std::string& reduction, int64_t ignore_index,
+NDArray cross_entropy_backward(const NDArray& upstream, const NDArray& logits, const NDArray& target,
+                               const NDArray& log_sum_exp, const NDArray& total_weight,
+                               const std::optional<NDArray>& weight, const std::string& reduction, int64_t ignore_index,
                                double label_smoothing) {
     const char* op = "cross_entropy_backward";
     const LossOptions options{parse_reduction(op, reduction), ignore_index, label_smoothing};
@@ -60,8 +68,8 @@ NDArray cross_entropy_backward(const NDArray& upstream, const NDArray& logits, c
 
     const Shape along_classes = class_shape(logits.shape());
     NDArray gradient = NDArray::empty(along_classes, logits.dtype(), logits.device());
-    backward_table.pick(logits.device())(upstream, logits.reshape(along_classes), target, log_sum_exp, total_weight, weight ? &*weight : nullptr, options,
-                                         gradient);
+    backward_table.pick(logits.device())(upstream, logits.reshape(along_classes), target, log_sum_exp, total_weight,
+                                         weight ? &*weight : nullptr, options, gradient);
     return gradient.reshape(logits.shape());
 }
 

@@ -1,5 +1,6 @@
-// An op's table: which kernels compute it on which device. `mytensor.use_kernel("conv2d", "im2col_naive")` selects one by name; else the
-// first of the device serves. The op checks and allocates, so all kernels of a table have one signature and assume valid input.
+// An op's table: which kernels compute it on which device. `mytensor.use_kernel("conv2d", "im2col_naive")` selects one
+// by name; else the first of the device serves. The op checks and allocates, so all kernels of a table have one
+// signature and assume valid input.
 #pragma once
 
 #include <map>
@@ -18,7 +19,7 @@ struct KernelInfo {
 
 // What `kernels(op)` and `select_kernel(op, name)` need to know of a table, whatever its kernels' signature is.
 class KernelTableBase {
-   public:
+ public:
     explicit KernelTableBase(const char* op);
     virtual ~KernelTableBase() = default;
 
@@ -29,7 +30,7 @@ class KernelTableBase {
     // Empty name: back to the default. Throws ValueError with the names there are.
     void select(const std::string& name);
 
-   protected:
+ protected:
     size_t index_for(Device device) const;
 
     const char* op_;
@@ -39,7 +40,7 @@ class KernelTableBase {
 
 template <class Kernel>
 class KernelTable : public KernelTableBase {
-   public:
+ public:
     struct Row {
         Device device;
         const char* name;
@@ -57,7 +58,7 @@ class KernelTable : public KernelTableBase {
     const Kernel& pick(Device device) const { return kernels_[index_for(device)]; }
     const KernelInfo& picked(Device device) const { return infos_[index_for(device)]; }
 
-   private:
+ private:
     std::vector<Kernel> kernels_;
 };
 

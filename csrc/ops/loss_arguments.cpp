@@ -9,16 +9,18 @@ Reduction parse_reduction(const char* op, const std::string& reduction) {
     throw ValueError(message(op, ": reduction is '", reduction, "'; wanted 'none', 'mean' or 'sum'"));
 }
 
-void check_class_targets(const char* op, const char* input_name, const NDArray& input, const NDArray& target, const std::optional<NDArray>& weight,
-                         int64_t ignore_index) {
+void check_class_targets(const char* op, const char* input_name, const NDArray& input, const NDArray& target,
+                         const std::optional<NDArray>& weight, int64_t ignore_index) {
     require_floating(op, input_name, input);
-    require<ValueError>(input.ndim() >= 2, op, ": ", input_name, " has shape ", to_string(input.shape()), "; wanted (N, C) or (N, C, d1, d2, ...)");
+    require<ValueError>(input.ndim() >= 2, op, ": ", input_name, " has shape ", to_string(input.shape()),
+                        "; wanted (N, C) or (N, C, d1, d2, ...)");
     require_dtype(op, "target", target, DType::int64);
     require_same_device(op, input_name, input, "target", target);
     Shape wanted = input.shape();
     wanted.erase(wanted.begin() + 1);
-    require<ValueError>(target.shape() == wanted, op, ": target has shape ", to_string(target.shape()), "; for ", input_name, " of shape ",
-                        to_string(input.shape()), " wanted ", to_string(wanted), ", one class number for each item");
+    require<ValueError>(target.shape() == wanted, op, ": target has shape ", to_string(target.shape()), "; for ",
+                        input_name, " of shape ", to_string(input.shape()), " wanted ", to_string(wanted),
+                        ", one class number for each item");
     const int64_t classes = input.shape(1);
     if (weight) {
         require_same_dtype(op, input_name, input, "weight", *weight);
@@ -35,13 +37,15 @@ void check_class_targets(const char* op, const char* input_name, const NDArray& 
             position[axis] = rest % target.shape(axis);
             rest /= target.shape(axis);
         }
-        throw IndexError(message(op, ": target at position ", to_string(position), " is ", labels[i], "; labels go from 0 to ", classes - 1, ", since ",
-                                 input_name, " of shape ", to_string(input.shape()), " has ", classes, " classes (or are ignore_index, ", ignore_index,
-                                 ")"));
+        throw IndexError(message(op, ": target at position ", to_string(position), " is ", labels[i],
+                                 "; labels go from 0 to ", classes - 1, ", since ", input_name, " of shape ",
+                                 to_string(input.shape()), " has ", classes, " classes (or are ignore_index, ",
+                                 ignore_index, ")"));
     }
 }
 
-void check_loss_upstream(const char* op, const NDArray& upstream, const NDArray& target, const NDArray& total_weight, Reduction reduction, DType dtype) {
+void check_loss_upstream(const char* op, const NDArray& upstream, const NDArray& target, const NDArray& total_weight,
+                         Reduction reduction, DType dtype) {
     require_dtype(op, "upstream", upstream, dtype);
     require_same_device(op, "upstream", upstream, "target", target);
     require_shape(op, "upstream", upstream, reduction == Reduction::none ? target.shape() : Shape{});

@@ -20,13 +20,14 @@ struct LossOptions {
 // "none", "mean" or "sum"; else throws ValueError.
 Reduction parse_reduction(const char* op, const std::string& reduction);
 
-// input: floating (N, C, ...). target: int64 (N, ...), classes from 0 to C - 1 or ignore_index; else throws IndexError with the first wrong label.
-// weight: (C,), of input's dtype.
-void check_class_targets(const char* op, const char* input_name, const NDArray& input, const NDArray& target, const std::optional<NDArray>& weight,
-                         int64_t ignore_index);
+// input: floating (N, C, ...). target: int64 (N, ...), classes from 0 to C - 1 or ignore_index; else throws IndexError
+// with the first wrong label. weight: (C,), of input's dtype.
+void check_class_targets(const char* op, const char* input_name, const NDArray& input, const NDArray& target,
+                         const std::optional<NDArray>& weight, int64_t ignore_index);
 
 // upstream and total_weight, as the backward functions take them: upstream has the loss's shape.
-void check_loss_upstream(const char* op, const NDArray& upstream, const NDArray& target, const NDArray& total_weight, Reduction reduction, DType dtype);
+void check_loss_upstream(const char* op, const NDArray& upstream, const NDArray& target, const NDArray& total_weight,
+                         Reduction reduction, DType dtype);
 
 // (N, C, d1, d2, ...) as (N, C, d1 * d2 * ...).
 Shape class_shape(const Shape& shape);

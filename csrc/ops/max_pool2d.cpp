@@ -13,26 +13,34 @@ using MaxPoolBackwardKernel = bool (*)(const NDArray& upstream, const NDArray& i
 
 KernelTable<MaxPoolKernel> table(
     "max_pool2d",
-    {{Device::cpu, "vectorised", "Compares the windows of several neighbouring outputs at once, one window element after the other.", cpu::max_pool2d_vectorised},
+    {{Device::cpu, "vectorised",
+      "Compares the windows of several neighbouring outputs at once, one window element after the other.",
+      cpu::max_pool2d_vectorised},
      {Device::cpu, "naive", "One output after the other: four loops around a comparison.", cpu::max_pool2d_naive}});
 
-KernelTable<MaxPoolBackwardKernel> backward_table(
-    "max_pool2d_backward", {{Device::cpu, "scatter", "Zeroes a plane, then adds each upstream element at its index.", cpu::max_pool2d_backward}});
+KernelTable<MaxPoolBackwardKernel> backward_table("max_pool2d_backward",
+                                                  {{Device::cpu, "scatter",
+                                                    "Zeroes a plane, then adds each upstream element at its index.",
+                                                    cpu::max_pool2d_backward}});
 
-// With dilation a window can step over a small input: every element of it then is padding, and there is no maximum to point at.
-void check_reaches_input(const char* side, int64_t outputs, int64_t input, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
+// With dilation a window can step over a small input: every element of it then is padding, and there is no maximum to
+// point at.
+void check_reaches_input(const char* side, int64_t outputs, int64_t input, int64_t kernel, int64_t stride,
+                         int64_t padding, int64_t dilation) {
     for (int64_t i = 0; i < outputs; i++) {
         const int64_t start = i * stride - padding;
         const int64_t first_inside = start >= 0 ? start : start + (-start + dilation - 1) / dilation * dilation;
-        require<ValueError>(first_inside < input && first_inside <= start + (kernel - 1) * dilation, "max_pool2d: along the ", side,
-                            ", the window of output ", i, " holds nothing but padding (input ", input, ", kernel_size ", kernel, ", padding ", padding,
-                            ", dilation ", dilation, "); use less padding or dilation");
+        require<ValueError>(first_inside < input && first_inside <= start + (kernel - 1) * dilation,
+                            "max_pool2d: along the ", side, ", the window of output ", i,
+                            " holds nothing but padding (input ", input, ", kernel_size ", kernel, ", padding ",
+                            padding, ", dilation ", dilation, "); use less padding or dilation");
     }
 }
 
 }  // namespace
 
-std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding, Pair dilation, bool ceil_mode) {
+std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding,
+                                       Pair dilation, bool ceil_mode) {
     const Window window{kernel_size, stride.value_or(kernel_size), padding, dilation};
     check_pooling("max_pool2d", input, window);
     const int64_t height = input.shape(2), width = input.shape(3);
@@ -56,8 +64,9 @@ NDArray max_pool2d_backward(const NDArray& upstream, const NDArray& indices, con
 
     NDArray input_gradient = NDArray::empty(input_shape, upstream.dtype(), upstream.device());
     const bool all_inside = backward_table.pick(upstream.device())(upstream, indices, input_gradient);
-    require<IndexError>(all_inside, op, ": an index is negative or not below ", input_shape[2] * input_shape[3], ", the size of one (", input_shape[2], ", ",
-                        input_shape[3], ") plane of input_shape ", to_string(input_shape), "; give the indices and input shape of the forward pass");
+    require<IndexError>(all_inside, op, ": an index is negative or not below ", input_shape[2] * input_shape[3],
+                        ", the size of one (", input_shape[2], ", ", input_shape[3], ") plane of input_shape ",
+                        to_string(input_shape), "; give the indices and input shape of the forward pass");
     return input_gradient;
 }
 

@@ -8,13 +8,14 @@
 
 namespace mt {
 
-// (N, C, H, W) -> output (N, C, OH, OW) and, int64 of the same shape, where in its (H, W) plane each maximum stood: row * W + column.
-// Padding counts as minus infinity. Of several equal maxima the first counts, row by row; NaN wins over every number.
-// stride: kernel_size when not given. padding: at most half of kernel_size, as in torch.
-std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding, Pair dilation, bool ceil_mode);
+// (N, C, H, W) -> output (N, C, OH, OW) and, int64 of the same shape, where in its (H, W) plane each maximum stood: row
+// * W + column. Padding counts as minus infinity. Of several equal maxima the first counts, row by row; NaN wins over
+// every number. stride: kernel_size when not given. padding: at most half of kernel_size, as in torch.
+std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding,
+                                       Pair dilation, bool ceil_mode);
 
-// upstream and indices (N, C, OH, OW) -> gradient of the input (N, C, H, W): each upstream element is added where its maximum stood.
-// Throws IndexError for an index outside its plane.
+// upstream and indices (N, C, OH, OW) -> gradient of the input (N, C, H, W): each upstream element is added where its
+// maximum stood. Throws IndexError for an index outside its plane.
 NDArray max_pool2d_backward(const NDArray& upstream, const NDArray& indices, const Shape& input_shape);
 
 }  // namespace mt

@@ -7,18 +7,25 @@ namespace mt {
 namespace {
 
 // log_probabilities (N, C, inner); target and item_losses (N, inner); weight null or (C,).
-using NllLossKernel = void (*)(const NDArray& log_probabilities, const NDArray& target, const NDArray* weight, int64_t ignore_index, NDArray& item_losses);
-using NllLossBackwardKernel = void (*)(const NDArray& upstream, const NDArray& target, const NDArray* weight, const LossOptions& options,
-                                       const NDArray& total_weight, NDArray& input_gradient);
+using NllLossKernel = void (*)(const NDArray& log_probabilities, const NDArray& target, const NDArray* weight,
+                               int64_t ignore_index, NDArray& item_losses);
+using NllLossBackwardKernel = void (*)(const NDArray& upstream, const NDArray& target, const NDArray* weight,
+                                       const LossOptions& options, const NDArray& total_weight,
+                                       NDArray& input_gradient);
 
-KernelTable<NllLossKernel> table("nll_loss", {{Device::cpu, "gather", "Reads the log-probability of each item's target class.", cpu::nll_loss}});
+KernelTable<NllLossKernel> table("nll_loss",
+                                 {{Device::cpu, "gather", "Reads the log-probability of each item's target class.",
+                                   cpu::nll_loss}});
 KernelTable<NllLossBackwardKernel> backward_table(
-    "nll_loss_backward", {{Device::cpu, "scatter", "Zeroes the gradient, then writes one element an item, at its target class.", cpu::nll_loss_backward}});
+    "nll_loss_backward",
+    {{Device::cpu, "scatter", "Zeroes the gradient, then writes one element an item, at its target class.",
+      cpu::nll_loss_backward}});
 
 }  // namespace
 
-std::pair<NDArray, NDArray> nll_loss(const NDArray& log_probabilities, const NDArray& target, const std::optional<NDArray>& weight,
-                                     const std::string& reduction, int64_t ignore_index) {
+std::pair<NDArray, NDArray> nll_loss(const NDArray& log_probabilities, const NDArray& target,
+                                     const std::optional<NDArray>& weight, const std::string& reduction,
+                                     int64_t ignore_index) {
     const LossOptions options{parse_reduction("nll_loss", reduction), ignore_index};
     check_class_targets("nll_loss", "log_probabilities", log_probabilities, target, weight, ignore_index);
     const DType dtype = log_probabilities.dtype();
@@ -26,15 +33,17 @@ std::pair<NDArray, NDArray> nll_loss(const NDArray& log_probabilities, const NDA
     const NDArray* weights = weight ? &*weight : nullptr;
 
     NDArray item_losses = NDArray::empty(target.shape(), dtype, device);
-    table.pick(device)(log_probabilities.reshape(class_shape(log_probabilities.shape())), target, weights, ignore_index, item_losses);
+    table.pick(device)(log_probabilities.reshape(class_shape(log_probabilities.shape())), target, weights, ignore_index,
+                       item_losses);
     NDArray loss = options.reduction == Reduction::none ? item_losses : NDArray::empty({}, dtype, device);
     NDArray total_weight = NDArray::empty({}, dtype, device);
     cpu::reduce_losses(item_losses, target, weights, options, loss, total_weight);
     return {loss, total_weight};
 }
 
-NDArray nll_loss_backward(const NDArray& upstream, const NDArray& target, const Shape& input_shape, const std::optional<NDArray>& weight,
-                          const std::string& reduction, int64_t ignore_index, const NDArray& total_weight) {
+NDArray nll_loss_backward(const NDArray& upstream, const NDArray& target, const Shape& input_shape,
+                          const std::optional<NDArray>& weight, const std::string& reduction, int64_t ignore_index,
+                          const NDArray& total_weight) {
     const char* op = "nll_loss_backward";
     const LossOptions options{parse_reduction(op, reduction), ignore_index};
     require_floating(op, "upstream", upstream);
@@ -42,7 +51,8 @@ NDArray nll_loss_backward(const NDArray& upstream, const NDArray& target, const 
     check_class_targets(op, "the array of input_shape", input_gradient, target, weight, ignore_index);
     check_loss_upstream(op, upstream, target, total_weight, options.reduction, upstream.dtype());
     NDArray along_classes = input_gradient.reshape(class_shape(input_shape));
-    backward_table.pick(upstream.device())(upstream, target, weight ? &*weight : nullptr, options, total_weight, along_classes);
+    backward_table.pick(upstream.device())(upstream, target, weight ? &*weight : nullptr, options, total_weight,
+                                           along_classes);
     return input_gradient;
 }
 

@@ -9,14 +9,17 @@
 
 namespace mt {
 
-// log_probabilities (N, C, ...), target int64 (N, ...), weight (C,): item n's loss is -weight[target[n]] * log_probabilities[n, target[n]], or 0 where
-// target is ignore_index. Returns the loss, (N, ...) for reduction "none", () for "mean" and "sum", and total_weight (): the sum of the weights
-// of the items that count, by which "mean" divides (NaN when there are none, as in torch).
-std::pair<NDArray, NDArray> nll_loss(const NDArray& log_probabilities, const NDArray& target, const std::optional<NDArray>& weight,
-                                     const std::string& reduction, int64_t ignore_index);
+// log_probabilities (N, C, ...), target int64 (N, ...), weight (C,): item n's loss is -weight[target[n]] *
+// log_probabilities[n, target[n]], or 0 where target is ignore_index. Returns the loss, (N, ...) for reduction "none",
+// () for "mean" and "sum", and total_weight (): the sum of the weights of the items that count, by which "mean" divides
+// (NaN when there are none, as in torch).
+std::pair<NDArray, NDArray> nll_loss(const NDArray& log_probabilities, const NDArray& target,
+                                     const std::optional<NDArray>& weight, const std::string& reduction,
+                                     int64_t ignore_index);
 
 // upstream: the loss's shape -> gradient of log_probabilities (N, C, ...), which is input_shape.
-NDArray nll_loss_backward(const NDArray& upstream, const NDArray& target, const Shape& input_shape, const std::optional<NDArray>& weight,
-                          const std::string& reduction, int64_t ignore_index, const NDArray& total_weight);
+NDArray nll_loss_backward(const NDArray& upstream, const NDArray& target, const Shape& input_shape,
+                          const std::optional<NDArray>& weight, const std::string& reduction, int64_t ignore_index,
+                          const NDArray& total_weight);
 
 }  // namespace mt

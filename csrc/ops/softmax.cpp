@@ -13,15 +13,23 @@ using AlongDimKernel = void (*)(const NDArray& x, NDArray& output);
 using AlongDimBackwardKernel = void (*)(const NDArray& upstream, const NDArray& output, NDArray& input_gradient);
 
 KernelTable<AlongDimKernel> softmax_table(
-    "softmax", {{Device::cpu, "shifted", "Subtracts the maximum, so that exp cannot overflow; then exponentials, their sum, division.", cpu::softmax}});
+    "softmax",
+    {{Device::cpu, "shifted",
+      "Subtracts the maximum, so that exp cannot overflow; then exponentials, their sum, division.", cpu::softmax}});
 KernelTable<AlongDimBackwardKernel> softmax_backward_table(
-    "softmax_backward", {{Device::cpu, "two_pass", "Sums upstream * output, then output * (upstream - sum).", cpu::softmax_backward}});
-KernelTable<AlongDimKernel> log_softmax_table(
-    "log_softmax", {{Device::cpu, "shifted", "Subtracts the maximum, then the logarithm of the sum of exponentials.", cpu::log_softmax}});
+    "softmax_backward",
+    {{Device::cpu, "two_pass", "Sums upstream * output, then output * (upstream - sum).", cpu::softmax_backward}});
+KernelTable<AlongDimKernel> log_softmax_table("log_softmax",
+                                              {{Device::cpu, "shifted",
+                                                "Subtracts the maximum, then the logarithm of the sum of exponentials.",
+                                                cpu::log_softmax}});
 KernelTable<AlongDimBackwardKernel> log_softmax_backward_table(
-    "log_softmax_backward", {{Device::cpu, "two_pass", "Sums upstream, then upstream - exp(output) * sum.", cpu::log_softmax_backward}});
+    "log_softmax_backward",
+    {{Device::cpu, "two_pass", "Sums upstream, then upstream - exp(output) * sum.", cpu::log_softmax_backward}});
 KernelTable<AlongDimKernel> logsumexp_table(
-    "logsumexp", {{Device::cpu, "shifted", "The maximum, plus the logarithm of the sum of exponentials of what lies below it.", cpu::logsumexp}});
+    "logsumexp",
+    {{Device::cpu, "shifted", "The maximum, plus the logarithm of the sum of exponentials of what lies below it.",
+      cpu::logsumexp}});
 
 // (outer, length, inner) with shape[axis] as length. A number, shape (), is an array of one element.
 Shape shape_along(const Shape& shape, size_t axis) {
@@ -38,12 +46,14 @@ NDArray along_dim(const KernelTable<AlongDimKernel>& table, const NDArray& x, in
     return output.reshape(x.shape());
 }
 
-NDArray along_dim_backward(const KernelTable<AlongDimBackwardKernel>& table, const NDArray& upstream, const NDArray& output, int64_t dim) {
+NDArray along_dim_backward(const KernelTable<AlongDimBackwardKernel>& table, const NDArray& upstream,
+                           const NDArray& output, int64_t dim) {
     require_floating(table.op(), "output", output);
     require_same_dtype(table.op(), "upstream", upstream, "output", output);
     require_same_device(table.op(), "upstream", upstream, "output", output);
     require_shape(table.op(), "upstream", upstream, output.shape());
-    const Shape along = shape_along(output.shape(), normalize_axis(table.op(), dim, std::max<size_t>(output.ndim(), 1)));
+    const Shape along =
+        shape_along(output.shape(), normalize_axis(table.op(), dim, std::max<size_t>(output.ndim(), 1)));
     NDArray input_gradient = NDArray::empty(along, output.dtype(), output.device());
     table.pick(output.device())(upstream.reshape(along), output.reshape(along), input_gradient);
     return input_gradient.reshape(output.shape());
@@ -63,7 +73,9 @@ NDArray log_softmax_backward(const NDArray& upstream, const NDArray& output, int
 // log sum over (a, b) of exp = log sum over a of exp(log sum over b of exp): one dimension after the other.
 NDArray logsumexp(const NDArray& x, const std::vector<int64_t>& dims, bool keepdim) {
     require_floating("logsumexp", "x", x);
-    require<ValueError>(!dims.empty() || x.ndim() == 0, "logsumexp: dims is empty; name the dimensions to add up over, of shape ", to_string(x.shape()));
+    require<ValueError>(!dims.empty() || x.ndim() == 0,
+                        "logsumexp: dims is empty; name the dimensions to add up over, of shape ",
+                        to_string(x.shape()));
     std::vector<bool> is_reduced(x.ndim());
     for (int64_t dim : dims) {
         const size_t axis = normalize_axis("logsumexp", dim, std::max<size_t>(x.ndim(), 1));

@@ -16,7 +16,8 @@ NDArray softmax_backward(const NDArray& upstream, const NDArray& output, int64_t
 NDArray log_softmax(const NDArray& x, int64_t dim);
 NDArray log_softmax_backward(const NDArray& upstream, const NDArray& output, int64_t dim);
 
-// log(sum of exp(x)) over dims, which become 1 with keepdim and vanish without. Minus infinity where there is nothing to add.
+// log(sum of exp(x)) over dims, which become 1 with keepdim and vanish without. Minus infinity where there is nothing
+// to add.
 NDArray logsumexp(const NDArray& x, const std::vector<int64_t>& dims, bool keepdim);
 
 }  // namespace mt

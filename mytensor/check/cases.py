@@ -69,7 +69,9 @@ class Case:
         if callable(self.magnitude):
             magnitudes = self.magnitude(self.arguments, upstream, wanted)
         elif self.magnitude == "absolute":
-            absolute = {key: np.abs(values) if values.dtype.kind == "f" else values for key, values in self.arguments.items()}
+            absolute = {
+                key: np.abs(values) if values.dtype.kind == "f" else values for key, values in self.arguments.items()
+            }
             magnitudes = self._evaluate(absolute, size)
         else:
             magnitudes = wanted if upstream is None else self._evaluate(self.arguments, size)
@@ -83,7 +85,9 @@ class Case:
             return torch.tensor(values.astype(np.float64) if values.dtype.kind == "f" else values)
 
         tensors = {key: tensor(values) for key, values in arguments.items()}
-        options = {key: tensor(value) if isinstance(value, np.ndarray) else value for key, value in self.options.items()}
+        options = {
+            key: tensor(value) if isinstance(value, np.ndarray) else value for key, value in self.options.items()
+        }
         if upstream is not None:
             for key in self.trainable:
                 tensors[key].requires_grad_()
@@ -219,7 +223,8 @@ def _fold_counts(height: int, width: int, kernel_size, padding=0, stride=1, dila
 
     kernel, padding, stride, dilation = map(pair, (kernel_size, padding, stride, dilation))
     windows = [
-        (side + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i, side in enumerate((height, width))
+        (side + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
+        for i, side in enumerate((height, width))
     ]
     return kernel[0] * kernel[1], windows[0], windows[1]
 
@@ -254,7 +259,16 @@ def _matmul(draw: Draw) -> Iterator[Case]:
     """function(a, b): (m, k) @ (k, n), or a batch of them."""
     import torch
 
-    for batch, m, k, n in (((), 7, 5, 11), ((), 1, 67, 3), ((), 37, 19, 66), ((3,), 5, 9, 4), ((0,), 2, 3, 5), ((), 4, 1, 9), ((), 3, 301, 5), ((), 231, 2, 3)):
+    for batch, m, k, n in (
+        ((), 7, 5, 11),
+        ((), 1, 67, 3),
+        ((), 37, 19, 66),
+        ((3,), 5, 9, 4),
+        ((0,), 2, 3, 5),
+        ((), 4, 1, 9),
+        ((), 3, 301, 5),
+        ((), 231, 2, 3),
+    ):
         length = {"output": k, "a gradient": n, "b gradient": m}
         yield Case({"a": draw.normal(*batch, m, k), "b": draw.normal(*batch, k, n)}, torch.matmul, length=length)
 
@@ -262,11 +276,22 @@ def _matmul(draw: Draw) -> Iterator[Case]:
 @family("linear", _SUM, mutants.BIAS_FORGOTTEN, mutants.LAST_TERM_DROPPED)
 def _linear(draw: Draw) -> Iterator[Case]:
     """function(input, weight, bias), as torch.nn.functional.linear."""
-    for rows, inputs, outputs, with_bias in ((7, 5, 11, True), (3, 301, 10, True), (18, 33, 35, False), (0, 3, 4, True), (1, 9, 1, True)):
+    for rows, inputs, outputs, with_bias in (
+        (7, 5, 11, True),
+        (3, 301, 10, True),
+        (18, 33, 35, False),
+        (0, 3, 4, True),
+        (1, 9, 1, True),
+    ):
         arguments = {"input": draw.normal(rows, inputs), "weight": draw.normal(outputs, inputs)}
         if with_bias:
             arguments["bias"] = draw.normal(outputs)
-        length = {"output": inputs + 1, "input gradient": outputs, "weight gradient": max(rows, 1), "bias gradient": max(rows, 1)}
+        length = {
+            "output": inputs + 1,
+            "input gradient": outputs,
+            "weight gradient": max(rows, 1),
+            "bias gradient": max(rows, 1),
+        }
         yield Case(arguments, _functional().linear, length=length)
 
 
@@ -288,10 +313,18 @@ def _max_pool2d(draw: Draw) -> Iterator[Case]:
     for shape in ((2, 3, 9, 11), (3, 2, 8, 7), (0, 2, 6, 5)):
         for values in (draw.normal(*shape), draw.tied(*shape)):
             for pool in (*_POOLS, {"kernel_size": (2, 3), "dilation": (3, 2), "stride": 1}):
-                yield Case({"input": values}, _functional().max_pool2d, pool, {"output": 0, "input gradient": 15}, "pointwise")
+                yield Case(
+                    {"input": values}, _functional().max_pool2d, pool, {"output": 0, "input gradient": 15}, "pointwise"
+                )
     # Below zero everywhere: padding by zeros instead of minus infinity shows.
     negative = {"kernel_size": 3, "stride": 2, "padding": 1}
-    yield Case({"input": -draw.positive(2, 3, 7, 6)}, _functional().max_pool2d, negative, {"output": 0, "input gradient": 9}, "pointwise")
+    yield Case(
+        {"input": -draw.positive(2, 3, 7, 6)},
+        _functional().max_pool2d,
+        negative,
+        {"output": 0, "input gradient": 9},
+        "pointwise",
+    )
     yield Case({"input": draw.normal(2, 3, 1, 1)}, _functional().max_pool2d, negative, {"output": 0}, "pointwise")
 
 
@@ -356,14 +389,24 @@ def _register_saturating(name: str) -> None:
             # The derivative is 1 - y^2, or y (1 - y): the difference cancels where y is near 1.
             return {"output": wanted["output"], "input gradient": upstream}
 
-        for values in (*(3 * draw.normal(*shape) for shape in _SHAPES), np.array([-90, -1e-3, 0, 1e-3, 90], draw.dtype)):
+        for values in (
+            *(3 * draw.normal(*shape) for shape in _SHAPES),
+            np.array([-90, -1e-3, 0, 1e-3, 90], draw.dtype),
+        ):
             yield Case({"input": values}, getattr(torch, name), length=4, magnitude=magnitude)
 
 
 for _name in ("tanh", "sigmoid"):
     _register_saturating(_name)
 
-_BROADCASTS = (((3, 5, 7), (3, 5, 7)), ((3, 5, 7), (5, 1)), ((4, 1, 3), (2, 1)), ((67,), ()), ((0, 4), (4,)), ((1, 6), (5, 1)))
+_BROADCASTS = (
+    ((3, 5, 7), (3, 5, 7)),
+    ((3, 5, 7), (5, 1)),
+    ((4, 1, 3), (2, 1)),
+    ((67,), ()),
+    ((0, 4), (4,)),
+    ((1, 6), (5, 1)),
+)
 
 
 def _register_binary(name: str, kind: str) -> None:
@@ -380,17 +423,25 @@ def _register_binary(name: str, kind: str) -> None:
             repeats = int(np.prod(np.broadcast_shapes(first, second)))
             # A gradient is summed over what was broadcast; x^y and its derivatives are made of exp and log.
             output_length = {"pow": 16, "maximum": 0, "minimum": 0}.get(name, 1)
-            lengths = {"output": output_length, "a gradient": repeats + output_length + 3, "b gradient": repeats + output_length + 3}
+            lengths = {
+                "output": output_length,
+                "a gradient": repeats + output_length + 3,
+                "b gradient": repeats + output_length + 3,
+            }
             yield Case({"a": a, "b": b}, function, length=lengths, magnitude=_binary_magnitude(function))
 
     def _binary_magnitude(function):
         def magnitude(arguments, upstream, wanted):
             # Each output is one rounded operation. A gradient sums upstream * derivative over what was broadcast.
             a, b = np.broadcast_arrays(*(arguments[key].astype(np.float64) for key in ("a", "b")))
-            terms = Case({"a": a.copy(), "b": b.copy()}, function)._evaluate({"a": a.copy(), "b": b.copy()}, np.abs(upstream))
+            terms = Case({"a": a.copy(), "b": b.copy()}, function)._evaluate(
+                {"a": a.copy(), "b": b.copy()}, np.abs(upstream)
+            )
             sizes = {"output": wanted["output"]}
             for key in ("a", "b"):
-                sizes[f"{key} gradient"] = references.sum_to_shape(np.abs(terms[f"{key} gradient"]), arguments[key].shape)
+                sizes[f"{key} gradient"] = references.sum_to_shape(
+                    np.abs(terms[f"{key} gradient"]), arguments[key].shape
+                )
             return sizes
 
         return magnitude
@@ -437,7 +488,14 @@ def _where(draw: Draw) -> Iterator[Case]:
 # Reductions
 # ---------------------------------------------------------------------------------------------------------------------
 
-_REDUCED = (((3, 5, 7), None), ((3, 5, 7), (0,)), ((3, 5, 7), (1,)), ((3, 5, 7), (0, 2)), ((4, 131), (-1,)), ((2, 3, 5, 4), (0, 2, 3)))
+_REDUCED = (
+    ((3, 5, 7), None),
+    ((3, 5, 7), (0,)),
+    ((3, 5, 7), (1,)),
+    ((3, 5, 7), (0, 2)),
+    ((4, 131), (-1,)),
+    ((2, 3, 5, 4), (0, 2, 3)),
+)
 
 
 def _positional(*values):
@@ -459,7 +517,11 @@ def _register_reduction(name: str) -> None:
             for keepdim in (False, True):
                 over = tuple(range(len(shape))) if dims is None else dims
                 count = max(1, int(np.prod([shape[dim] for dim in over])))
-                length = {"output": 0, "input gradient": 3} if exact else {"output": count + 1, "input gradient": 1 if name == "mean" else 0}
+                length = (
+                    {"output": 0, "input gradient": 3}
+                    if exact
+                    else {"output": count + 1, "input gradient": 1 if name == "mean" else 0}
+                )
                 values = draw.tied(*shape) if exact and keepdim else draw.normal(*shape)
                 # An int where there is one dimension, as torch takes it too.
                 call = _positional(over[0] if dims is not None and len(over) == 1 and keepdim else over)
@@ -477,7 +539,9 @@ def _argmax(draw: Draw) -> Iterator[Case]:
     import torch
 
     for shape, dim in (((3, 5, 7), 1), ((3, 67), -1), ((9,), 0)):
-        yield Case({"input": draw.normal(*shape)}, torch.argmax, {"keepdim": dim == 1}, 0, trainable=[], call=_positional(dim))
+        yield Case(
+            {"input": draw.normal(*shape)}, torch.argmax, {"keepdim": dim == 1}, 0, trainable=[], call=_positional(dim)
+        )
 
 
 @family("broadcast_to", "outputs exactly, gradients " + _SUM)
@@ -486,7 +550,13 @@ def _broadcast_to(draw: Draw) -> Iterator[Case]:
     import torch
 
     for before, after in (((5, 1), (3, 5, 7)), ((), (4, 3)), ((3, 5), (3, 5)), ((1, 6), (0, 6))):
-        yield Case({"input": draw.normal(*before)}, torch.broadcast_to, {}, {"output": 0, "input gradient": 21}, call=_positional(after))
+        yield Case(
+            {"input": draw.normal(*before)},
+            torch.broadcast_to,
+            {},
+            {"output": 0, "input gradient": 21},
+            call=_positional(after),
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -516,7 +586,10 @@ def _softmax(draw: Draw) -> Iterator[Case]:
             sizes = references.softmax_sizes(arguments["input"], dim)
             y = wanted["output"]
             weighted = np.sum(np.abs(upstream) * y, axis=dim, keepdims=True)
-            return {"output": y * sizes.relative, "input gradient": 2 * y * (np.abs(upstream) + weighted) * sizes.relative}
+            return {
+                "output": y * sizes.relative,
+                "input gradient": 2 * y * (np.abs(upstream) + weighted) * sizes.relative,
+            }
 
         yield Case({"input": logits}, torch.softmax, {}, 1, magnitude, call=_positional(dim))
 
@@ -550,7 +623,10 @@ def _logsumexp(draw: Draw) -> Iterator[Case]:
             def magnitude(arguments, upstream, wanted, dims=dims, keepdim=keepdim):
                 sizes = references.softmax_sizes(arguments["input"], dims)
                 size = sizes.absolute if keepdim else np.squeeze(sizes.absolute, axis=dims)
-                return {"output": size, "input gradient": np.abs(wanted["input gradient"]) * (sizes.absolute + sizes.relative)}
+                return {
+                    "output": size,
+                    "input gradient": np.abs(wanted["input gradient"]) * (sizes.absolute + sizes.relative),
+                }
 
             yield Case({"input": logits}, torch.logsumexp, {"keepdim": keepdim}, 1, magnitude, call=_positional(dims))
 
@@ -578,7 +654,13 @@ def _nll_loss(draw: Draw) -> Iterator[Case]:
         yield Case({"input": scores, "target": target}, _functional().nll_loss, options, length)
 
 
-@family("cross_entropy", "|error| <= 2·eps·(K + |x| + |log-sum-exp|)", mutants.MAXIMUM_NOT_SUBTRACTED, mutants.LOSS_DIVIDED_TWICE, mutants.IGNORED_COUNTED)
+@family(
+    "cross_entropy",
+    "|error| <= 2·eps·(K + |x| + |log-sum-exp|)",
+    mutants.MAXIMUM_NOT_SUBTRACTED,
+    mutants.LOSS_DIVIDED_TWICE,
+    mutants.IGNORED_COUNTED,
+)
 def _cross_entropy(draw: Draw) -> Iterator[Case]:
     """function(input, target, weight=, reduction=, ignore_index=, label_smoothing=), as torch.nn.functional.cross_entropy."""
     cases = list(_targets(draw))
@@ -612,7 +694,13 @@ def _permute(draw: Draw) -> Iterator[Case]:
     """function(input, dims)."""
     import torch
 
-    for shape, dims in (((3, 5), (1, 0)), ((2, 3, 5, 7), (0, 2, 3, 1)), ((2, 3, 5, 7), (3, 1, 0, 2)), ((4, 0, 2), (2, 0, 1)), ((37, 19), (1, 0))):
+    for shape, dims in (
+        ((3, 5), (1, 0)),
+        ((2, 3, 5, 7), (0, 2, 3, 1)),
+        ((2, 3, 5, 7), (3, 1, 0, 2)),
+        ((4, 0, 2), (2, 0, 1)),
+        ((37, 19), (1, 0)),
+    ):
         yield Case({"input": draw.normal(*shape)}, torch.permute, length=0, call=_positional(dims))
 
 
@@ -694,7 +782,9 @@ def _register_random(name: str, reference: Callable, first: str, second: str, fo
 
 _register_random("uniform", references.uniform, "low", "high", "Philox4x32-10, |error| <= 2·eps·(|low| + 2·|high|)", 2)
 # Of 53 random bits the largest radius is sqrt(2 log 2^53) = 8.6.
-_register_random("normal", references.normal, "mean", "std", "Philox4x32-10 and Box-Muller, |error| <= 2·eps·(|mean| + 9·std)", 9)
+_register_random(
+    "normal", references.normal, "mean", "std", "Philox4x32-10 and Box-Muller, |error| <= 2·eps·(|mean| + 9·std)", 9
+)
 
 
 @family("sgd", "three steps, |error| <= 2·K·eps·(|a| op |b|)")
@@ -740,7 +830,12 @@ def _gather_batch(draw: Draw) -> Iterator[Case]:
         mean, std = (arguments[key].astype(np.float64)[:, None, None] for key in ("mean", "std"))
         return {"output": np.broadcast_to((1 + np.abs(mean)) / std, wanted["output"].shape)}
 
-    for count, flip, crop, padding in ((5, False, False, 0), (7, True, False, 0), (6, True, True, 2), (0, False, False, 0)):
+    for count, flip, crop, padding in (
+        (5, False, False, 0),
+        (7, True, False, 0),
+        (6, True, True, 2),
+        (0, False, False, 0),
+    ):
 
         def call(function, tensors, options, flip=flip, crop=crop, padding=padding):
             if function is references.gather_batch:

@@ -85,7 +85,9 @@ def equal(got, want, *, name: str = "result", seed: int | None = None) -> None:
 def _bound_for(got, want, bound, reduction_length, magnitude) -> np.ndarray:
     """The bound of every element, from what the caller gave."""
     if (bound is None) == (reduction_length is None):
-        raise ValueError("check.close: give either bound=, or reduction_length= (and magnitude=); they say how large an error may be")
+        raise ValueError(
+            "check.close: give either bound=, or reduction_length= (and magnitude=); they say how large an error may be"
+        )
     if bound is None:
         if magnitude is None:
             if np.any(np.asarray(reduction_length) > 1):

@@ -27,7 +27,8 @@ class Mutant:
 def _differing(attempt: Attempt, changed: Results) -> Results | None:
     """The attempt's results with some replaced; None if that changes nothing."""
     same = all(
-        attempt.got[key].shape == values.shape and np.array_equal(attempt.got[key], values, equal_nan=values.dtype.kind == "f")
+        attempt.got[key].shape == values.shape
+        and np.array_equal(attempt.got[key], values, equal_nan=values.dtype.kind == "f")
         for key, values in changed.items()
     )
     return None if same else {**attempt.got, **changed}
@@ -81,7 +82,9 @@ COMMON = (
     Mutant("channels exchanged", _each(_channels_exchanged)),
     Mutant("rows and columns mixed up", _each(_rows_and_columns_mixed)),
     Mutant("gradients exchanged between channels", _each(_channels_exchanged, gradients_only=True)),
-    Mutant("gradient scaled by the batch size", _each(lambda values: values * values.dtype.type(2), gradients_only=True)),
+    Mutant(
+        "gradient scaled by the batch size", _each(lambda values: values * values.dtype.type(2), gradients_only=True)
+    ),
     Mutant("upstream gradient taken as ones", _upstream_ignored),
 )
 
@@ -94,7 +97,10 @@ def _with_arguments(*changes: tuple[str, Callable], only: tuple[str, ...] | None
         if any(name not in arguments for name, _ in changes):
             return None
         results = attempt.call({name: np.ascontiguousarray(change(arguments[name])) for name, change in changes})
-        return _differing(attempt, {key: values for key, values in results.items() if key in attempt.got and (only is None or key in only)})
+        return _differing(
+            attempt,
+            {key: values for key, values in results.items() if key in attempt.got and (only is None or key in only)},
+        )
 
     return plant
 
@@ -109,9 +115,13 @@ INPUT_GRADIENT_KERNEL_NOT_FLIPPED = Mutant(
 )
 KERNEL_SIDES_SWAPPED = Mutant(
     "kernel height and width swapped",
-    _with_arguments(("weight", lambda w: w.reshape(*w.shape[:2], w.shape[3], w.shape[2]).swapaxes(2, 3)), only=("output",)),
+    _with_arguments(
+        ("weight", lambda w: w.reshape(*w.shape[:2], w.shape[3], w.shape[2]).swapaxes(2, 3)), only=("output",)
+    ),
 )
-PADDING_OFF_BY_ONE = Mutant("padding off by one", _with_arguments(("input", lambda x: np.roll(x, 1, axis=-1)), only=("output",)))
+PADDING_OFF_BY_ONE = Mutant(
+    "padding off by one", _with_arguments(("input", lambda x: np.roll(x, 1, axis=-1)), only=("output",))
+)
 BIAS_FORGOTTEN = Mutant("bias forgotten", _with_arguments(("bias", np.zeros_like), only=("output",)))
 
 
@@ -123,7 +133,9 @@ def _without_last_column(x: np.ndarray) -> np.ndarray:
 
 LAST_TERM_DROPPED = Mutant(
     "last term of the sum dropped",
-    lambda attempt: _with_arguments((next(iter(attempt.case.arguments)), _without_last_column), only=("output",))(attempt),
+    lambda attempt: _with_arguments((next(iter(attempt.case.arguments)), _without_last_column), only=("output",))(
+        attempt
+    ),
 )
 
 
@@ -136,7 +148,8 @@ def _fold_overwriting(columns: np.ndarray, output_size, kernel_size, padding=0, 
     (height, width), kernel = output_size, pair(kernel_size)
     padding, stride, dilation = pair(padding), pair(stride), pair(dilation)
     down, across = (
-        (side + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i, side in enumerate((height, width))
+        (side + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
+        for i, side in enumerate((height, width))
     )
     columns = columns.reshape(len(columns), columns.shape[1] // (kernel[0] * kernel[1]), *kernel, down, across)
     image = np.zeros((*columns.shape[:2], height + 2 * padding[0], width + 2 * padding[1]), columns.dtype)
@@ -164,7 +177,12 @@ INPUT_GRADIENT_NOT_ACCUMULATED = Mutant("`=` for `+=` in col2im", _input_gradien
 FOLD_OVERWRITES = Mutant(
     "`=` for `+=` in col2im",
     lambda attempt: _differing(
-        attempt, {"output": _fold_overwriting(attempt.case.arguments["columns"], **attempt.case.options).astype(attempt.got["output"].dtype)}
+        attempt,
+        {
+            "output": _fold_overwriting(attempt.case.arguments["columns"], **attempt.case.options).astype(
+                attempt.got["output"].dtype
+            )
+        },
     ),
 )
 
@@ -187,7 +205,11 @@ def _last_of_ties(attempt: Attempt) -> Results | None:
         return None
     kernel = options["kernel_size"]
     height, width = (length // kernel * kernel for length in x.shape[2:])
-    blocks = x[:, :, :height, :width].reshape(*x.shape[:2], height // kernel, kernel, width // kernel, kernel).transpose(0, 1, 2, 4, 3, 5)
+    blocks = (
+        x[:, :, :height, :width]
+        .reshape(*x.shape[:2], height // kernel, kernel, width // kernel, kernel)
+        .transpose(0, 1, 2, 4, 3, 5)
+    )
     blocks = blocks.reshape(*blocks.shape[:4], kernel * kernel)
     last = kernel * kernel - 1 - np.argmax(blocks[..., ::-1], axis=-1)
     gradient = np.zeros_like(attempt.got["input gradient"])
@@ -229,7 +251,10 @@ def _maximum_not_subtracted(attempt: Attempt) -> Results | None:
         overflows = np.isinf(np.exp(logits)).any()
     if not overflows:
         return None
-    return _differing(attempt, {"output": np.where(np.isfinite(attempt.got["output"]), logits.dtype.type(np.inf), 0).astype(logits.dtype)})
+    return _differing(
+        attempt,
+        {"output": np.where(np.isfinite(attempt.got["output"]), logits.dtype.type(np.inf), 0).astype(logits.dtype)},
+    )
 
 
 MAXIMUM_NOT_SUBTRACTED = Mutant("log-sum-exp without subtracting the maximum", _maximum_not_subtracted)

@@ -31,13 +31,18 @@ class Attempt:
     seed: int
     got: Results | None = None
 
-    def call(self, arguments: Results | None = None, options: dict | None = None, upstream: np.ndarray | None = None) -> Results:
+    def call(
+        self, arguments: Results | None = None, options: dict | None = None, upstream: np.ndarray | None = None
+    ) -> Results:
         """Runs the function forward and backward; arguments, options and upstream replace the case's own."""
         arguments = {**self.case.arguments, **(arguments or {})}
         options = {**self.case.options, **(options or {})}
         upstream = self.upstream if upstream is None else upstream
         tensors = {key: self.convert(values.copy()) for key, values in arguments.items()}
-        converted = {key: self.convert(value.copy()) if isinstance(value, np.ndarray) else value for key, value in options.items()}
+        converted = {
+            key: self.convert(value.copy()) if isinstance(value, np.ndarray) else value
+            for key, value in options.items()
+        }
         trainable = []
         if upstream is not None:
             trainable = [key for key in self.case.trainable if hasattr(tensors[key], "requires_grad_")]
@@ -81,7 +86,8 @@ class Attempt:
     def label(self) -> str:
         arrays = ", ".join(f"{key} {values.dtype} {values.shape}" for key, values in self.case.arguments.items())
         options = "".join(
-            f", {key}={value.tolist() if isinstance(value, np.ndarray) else value}" for key, value in self.case.options.items()
+            f", {key}={value.tolist() if isinstance(value, np.ndarray) else value}"
+            for key, value in self.case.options.items()
         )
         return f"{self.name}({arrays}{options})"
 
@@ -155,7 +161,9 @@ def _attempts(name: str, family: Family, function: Callable, convert: Callable, 
             output = case.reference_outputs()["output"]
             upstream = draw.normal(*output.shape) if case.trainable else None
             wanted, magnitudes = case.wanted(upstream)
-            bounds = {key: rounding_bound(dtype, case.length_of(key), magnitude) for key, magnitude in magnitudes.items()}
+            bounds = {
+                key: rounding_bound(dtype, case.length_of(key), magnitude) for key, magnitude in magnitudes.items()
+            }
             yield Attempt(case, upstream, wanted, bounds, function, convert, name, seed)
 
 

@@ -41,7 +41,9 @@ def softmax_sizes(logits: np.ndarray, dims) -> SoftmaxSizes:
     return SoftmaxSizes(of_sum + (m - x), of_sum + 2 * np.abs(m) + 2 * np.abs(logarithm))
 
 
-def cross_entropy_sizes(logits, target, upstream, weight=None, reduction="mean", ignore_index=-100, label_smoothing=0.0) -> dict[str, np.ndarray]:
+def cross_entropy_sizes(
+    logits, target, upstream, weight=None, reduction="mean", ignore_index=-100, label_smoothing=0.0
+) -> dict[str, np.ndarray]:
     """Error sizes of cross_entropy and its input gradient, in units of eps.
 
     With q_c the smoothed, weighted target of class c (0 where the label is ignored), Q = sum_c q_c and W the divisor,
@@ -93,7 +95,13 @@ def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
         products = words[:, 0] * np.uint64(0xD2511F53), words[:, 2] * np.uint64(0xCD9E8D57)
         high, low = [p >> np.uint64(32) for p in products], [p & low32 for p in products]
         words = np.stack(
-            [high[1] ^ words[:, 1] ^ np.uint64(first_key), low[1], high[0] ^ words[:, 3] ^ np.uint64(second_key), low[0]], axis=1
+            [
+                high[1] ^ words[:, 1] ^ np.uint64(first_key),
+                low[1],
+                high[0] ^ words[:, 3] ^ np.uint64(second_key),
+                low[0],
+            ],
+            axis=1,
         )
         first_key, second_key = (first_key + 0x9E3779B9) % 2**32, (second_key + 0xBB67AE85) % 2**32
     return words.astype(np.uint32)
@@ -107,7 +115,9 @@ def _fractions(count: int, seed: int, offset: int, dtype: str) -> np.ndarray:
     words = philox(counters, (seed % 2**32, seed >> 32)).astype(np.uint64)
     if dtype == "float32":
         return ((words >> np.uint64(8)) * 2.0**-24).reshape(-1)
-    return (((words[:, 0::2] >> np.uint64(5) << np.uint64(26)) | (words[:, 1::2] >> np.uint64(6))) * 2.0**-53).reshape(-1)
+    return (((words[:, 0::2] >> np.uint64(5) << np.uint64(26)) | (words[:, 1::2] >> np.uint64(6))) * 2.0**-53).reshape(
+        -1
+    )
 
 
 def uniform(shape, low, high, seed, offset, dtype) -> np.ndarray:

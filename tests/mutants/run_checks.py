@@ -20,9 +20,9 @@ def main() -> None:
     if pathlib.Path(mytensor_backend.__file__).parent != pathlib.Path(folder):
         raise SystemExit(f"the extension in use is {mytensor_backend.__file__}, not the one in {folder}")
     warnings.simplefilter("ignore")
-    import mytensor as mt
     from framework_ops import FUNCTIONS
 
+    import mytensor as mt
     from mytensor import check
 
     outcomes = {}

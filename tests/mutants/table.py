@@ -207,7 +207,9 @@ MUTANTS = [
         "load(output + i) >= T{0} ? passed",
         "relu",
     ),
-    SourceMutant("sign lost", "cpu/activation.cpp", "[](T value) { return -value; }", "[](T value) { return value; }", "neg"),
+    SourceMutant(
+        "sign lost", "cpu/activation.cpp", "[](T value) { return -value; }", "[](T value) { return value; }", "neg"
+    ),
     SourceMutant("sign kept", "cpu/activation.cpp", "return std::fabs(value);", "return value;", "abs"),
     SourceMutant(
         "base 2 for base e",
@@ -216,9 +218,13 @@ MUTANTS = [
         "kSlowElementsPerThread, [](Vector<T> value) { return exp_lanes(value * T(0.69314718)); }",
         "exp",
     ),
-    SourceMutant("shifted to avoid log(0)", "cpu/activation.cpp", "std::log(value)", "std::log(value + T(1e-5))", "log"),
+    SourceMutant(
+        "shifted to avoid log(0)", "cpu/activation.cpp", "std::log(value)", "std::log(value + T(1e-5))", "log"
+    ),
     SourceMutant("NaN below a half", "cpu/activation.cpp", "std::sqrt(value)", "std::sqrt(value - T(0.5))", "sqrt"),
-    SourceMutant("a polynomial for tanh", "cpu/activation.cpp", "std::tanh(value)", "(value - value * value * value / 3)", "tanh"),
+    SourceMutant(
+        "a polynomial for tanh", "cpu/activation.cpp", "std::tanh(value)", "(value - value * value * value / 3)", "tanh"
+    ),
     SourceMutant("sign of the exponent lost", "cpu/activation.cpp", "exp_lanes(-value)", "exp_lanes(value)", "sigmoid"),
     # ------------------------------------------------------------------------------------------------ arithmetic
     SourceMutant(
@@ -230,19 +236,66 @@ MUTANTS = [
         disturbs=(*BINARY, "broadcast_to", "linear", "conv2d", *UNARY),
     ),
     SourceMutant("operands exchanged", "cpu/elementwise.cpp", "{ return x - y; }", "{ return y - x; }", "sub"),
-    SourceMutant("square instead of product", "cpu/elementwise.cpp", "{ return x * y; }", "{ return x * x; }", "mul", disturbs=EVERYTHING),
-    SourceMutant("operands exchanged", "cpu/elementwise.cpp", "return a / b;", "return b / a;", "div", disturbs=("sqrt", "log", "mean")),
+    SourceMutant(
+        "square instead of product",
+        "cpu/elementwise.cpp",
+        "{ return x * y; }",
+        "{ return x * x; }",
+        "mul",
+        disturbs=EVERYTHING,
+    ),
+    SourceMutant(
+        "operands exchanged",
+        "cpu/elementwise.cpp",
+        "return a / b;",
+        "return b / a;",
+        "div",
+        disturbs=("sqrt", "log", "mean"),
+    ),
     SourceMutant("power of 2 only", "cpu/elementwise.cpp", "std::pow(a, b)", "std::pow(a, T{2})", "pow"),
     SourceMutant(
-        "sign of the comparison", "cpu/elementwise.cpp", "return (a > b) | (a != a) ? a : b;", "return (a < b) | (a != a) ? a : b;", "maximum"
+        "sign of the comparison",
+        "cpu/elementwise.cpp",
+        "return (a > b) | (a != a) ? a : b;",
+        "return (a < b) | (a != a) ? a : b;",
+        "maximum",
     ),
-    SourceMutant("second operand always", "cpu/elementwise.cpp", "return (a < b) | (a != a) ? a : b;", "return a != a ? a : b;", "minimum"),
+    SourceMutant(
+        "second operand always",
+        "cpu/elementwise.cpp",
+        "return (a < b) | (a != a) ? a : b;",
+        "return a != a ? a : b;",
+        "minimum",
+    ),
     SourceMutant("equality counted", "cpu/elementwise.cpp", "return a < b;", "return a <= b;", "lt"),
     SourceMutant("equality not counted", "cpu/elementwise.cpp", "return a <= b;", "return a < b;", "le"),
-    SourceMutant("equality counted", "cpu/elementwise.cpp", "return a > b;", "return a >= b;", "gt", disturbs=("relu", "maximum", "minimum")),
-    SourceMutant("equality not counted", "cpu/elementwise.cpp", "return a >= b;", "return a > b;", "ge", disturbs=("maximum", "minimum")),
-    SourceMutant("signs ignored", "cpu/elementwise.cpp", "return a == b;", "return a * a == b * b;", "eq", disturbs=("amax", "amin", "maximum", "minimum")),
-    SourceMutant("signs ignored", "cpu/elementwise.cpp", "return a != b;", "return a * a != b * b;", "ne", disturbs=("pow",)),
+    SourceMutant(
+        "equality counted",
+        "cpu/elementwise.cpp",
+        "return a > b;",
+        "return a >= b;",
+        "gt",
+        disturbs=("relu", "maximum", "minimum"),
+    ),
+    SourceMutant(
+        "equality not counted",
+        "cpu/elementwise.cpp",
+        "return a >= b;",
+        "return a > b;",
+        "ge",
+        disturbs=("maximum", "minimum"),
+    ),
+    SourceMutant(
+        "signs ignored",
+        "cpu/elementwise.cpp",
+        "return a == b;",
+        "return a * a == b * b;",
+        "eq",
+        disturbs=("amax", "amin", "maximum", "minimum"),
+    ),
+    SourceMutant(
+        "signs ignored", "cpu/elementwise.cpp", "return a != b;", "return a * a != b * b;", "ne", disturbs=("pow",)
+    ),
     SourceMutant(
         "mask not broadcast",
         "cpu/elementwise.cpp",
@@ -289,7 +342,13 @@ MUTANTS = [
         "T{0} : std::numeric_limits<T>::max()",
         "amin",
     ),
-    SourceMutant("the place before", "cpu/reduction.cpp", "is_better ? place : out[i]", "is_better ? place - 1 : out[i]", "argmax"),
+    SourceMutant(
+        "the place before",
+        "cpu/reduction.cpp",
+        "is_better ? place : out[i]",
+        "is_better ? place - 1 : out[i]",
+        "argmax",
+    ),
     # ------------------------------------------------------------------------------------------------ shape, rows
     SourceMutant(
         "a copy that is never filled",
@@ -322,7 +381,9 @@ MUTANTS = [
         "static_cast<char*>(out.raw()) + 0 * out_start;",
         "cat",
     ),
-    SourceMutant("rest never written", "cpu/shape.cpp", "std::memset(row + after, 0, out_stride - after);", "", "narrow"),
+    SourceMutant(
+        "rest never written", "cpu/shape.cpp", "std::memset(row + after, 0, out_stride - after);", "", "narrow"
+    ),
     SourceMutant(
         "`=` for `+=` where an index repeats",
         "cpu/rows.cpp",
@@ -354,7 +415,13 @@ MUTANTS = [
         "speed + factors.momentum * speed",
         "sgd",
     ),
-    SourceMutant("dampening in the first step too", "cpu/sgd.cpp", "first_step ? slope :", "first_step ? factors.undamped * slope :", "sgd"),
+    SourceMutant(
+        "dampening in the first step too",
+        "cpu/sgd.cpp",
+        "first_step ? slope :",
+        "first_step ? factors.undamped * slope :",
+        "sgd",
+    ),
     SourceMutant(
         "mirrored top to bottom too",
         "cpu/gather_batch.cpp",

@@ -1,8 +1,8 @@
 """The random numbers of the framework: one seed, one counter.
 
 The backend's generator (Philox4x32-10) is a function of (seed, counter): each counter makes 16 random bytes, four
-float32 numbers or two float64. So the state is two integers, a draw moves the counter on by its size in bytes / 16, rounded up, and
-the same state gives the same numbers on every device and with any number of threads.
+float32 numbers or two float64. So the state is two integers, a draw moves the counter on by its size in
+bytes / 16, rounded up, and the same state gives the same numbers on every device and with any number of threads.
 """
 
 from __future__ import annotations

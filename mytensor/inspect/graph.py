@@ -68,7 +68,10 @@ class GraphInspector(Inspector):
                 arrowprops={"arrowstyle": "->", "shrinkA": 24, "shrinkB": 24, **style},
             )
         for index, node in enumerate(self.nodes):
-            box = {"boxstyle": "round" if node["kind"] == "operation" else "square", "facecolor": "white"}
+            box: dict[str, Any] = {
+                "boxstyle": "round" if node["kind"] == "operation" else "square",
+                "facecolor": "white",
+            }
             box |= {"edgecolor": "#d55e00", "linewidth": 2.5} if index == state["node"] else {"edgecolor": "0.3"}
             words = f"{node['name']}\n{'×'.join(map(str, node['shape'])) or 'number'}"
             axes.text(node["x"], -node["y"], words, ha="center", va="center", fontsize=8, bbox=box)

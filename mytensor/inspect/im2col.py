@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mytensor_backend as backend
 import numpy as np
 import traitlets
@@ -89,7 +91,7 @@ class Im2colInspector(Inspector):
         figure = Figure(
             figsize=(cell * (padded.shape[2] + columns + 3), cell * max(rows, channels * (padded.shape[1] + 1)))
         )
-        mosaic = [[f"image {channel}", "matrix"] for channel in range(channels)]
+        mosaic: list[Any] = [[f"image {channel}", "matrix"] for channel in range(channels)]
         axes = figure.subplot_mosaic(
             mosaic, width_ratios=[padded.shape[2], columns], gridspec_kw={"wspace": 0.12, "hspace": 0.25}
         )

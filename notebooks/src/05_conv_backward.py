@@ -190,14 +190,14 @@ print(
 # (The first layer saves one: nobody asks for the gradient of the image.)
 
 # %%
-N, C, H, W, O, k = 64, 6, 16, 16, 16, 3
-print(f"multiply-adds of each pass, LeNet's second convolution at batch {N}: {N * O * H * W * C * k * k:,}")
+N, C, H, W, K, k = 64, 6, 16, 16, 16, 3
+print(f"multiply-adds of each pass, LeNet's second convolution at batch {N}: {N * K * H * W * C * k * k:,}")
 
 # %% tags=["nbval-ignore-output"]
 from mytensor.inspect.measure import best_time
 
 x = mt.tensor(rng.normal(size=(N, C, H, W)).astype(np.float32)).array
-w = mt.tensor(rng.normal(size=(O, C, k, k)).astype(np.float32)).array
+w = mt.tensor(rng.normal(size=(K, C, k, k)).astype(np.float32)).array
 u = mytensor_backend.conv2d(x, w, None, 1, 1)
 forward_time = best_time(lambda: mytensor_backend.conv2d(x, w, None, 1, 1))
 input_time = best_time(lambda: mytensor_backend.conv2d_input_grad(u, w, x.shape, 1, 1, 1, 1))

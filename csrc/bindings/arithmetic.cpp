@@ -9,13 +9,14 @@ namespace {
 // An op of two arrays, of an array and a number, and of a number and an array: a number takes the array's dtype.
 template <NDArray (*Function)(const NDArray&, const NDArray&)>
 void def_binary(py::module_& m, const char* op, const char* doc) {
+    const auto release_gil = py::call_guard<py::gil_scoped_release>();
+    m.def(op, Function, doc, py::arg("a"), py::arg("b"), release_gil);  // first: the most frequent is tried first
     m.def(
         op, [op](const NDArray& a, const Number& b) { return Function(a, operand_of(op, b, a)); }, py::arg("a"),
-        py::arg("b"), py::call_guard<py::gil_scoped_release>());
-    m.def(
-        op, [op](const Number& a, const NDArray& b) { return Function(operand_of(op, a, b), b); }, py::arg("a"),
-        py::arg("b"), py::call_guard<py::gil_scoped_release>());
-    def_op(m, op, Function, doc, py::arg("a"), py::arg("b"));
+        py::arg("b"), release_gil);
+    def_op(
+        m, op, [op](const Number& a, const NDArray& b) { return Function(operand_of(op, a, b), b); }, "", py::arg("a"),
+        py::arg("b"));
 }
 
 }  // namespace
@@ -35,34 +36,35 @@ void bind_arithmetic(py::module_& m) {
     def_binary<&gt>(m, "gt", "a > b, broadcast: uint8, 1 where it holds.");
     def_binary<&ge>(m, "ge", "a >= b, broadcast: uint8, 1 where it holds.");
 
+    const auto release_gil = py::call_guard<py::gil_scoped_release>();
+    m.def("where", &where, "a's element where the uint8 mask is not 0, else b's; all three broadcast.", py::arg("mask"),
+          py::arg("a"), py::arg("b"), release_gil);
     m.def(
         "where",
         [](const NDArray& mask, const NDArray& a, const Number& b) {
             return where(mask, a, operand_of("where", b, a));
         },
-        py::arg("mask"), py::arg("a"), py::arg("b"), py::call_guard<py::gil_scoped_release>());
-    m.def(
-        "where",
+        py::arg("mask"), py::arg("a"), py::arg("b"), release_gil);
+    def_op(
+        m, "where",
         [](const NDArray& mask, const Number& a, const NDArray& b) {
             return where(mask, operand_of("where", a, b), b);
         },
-        py::arg("mask"), py::arg("a"), py::arg("b"), py::call_guard<py::gil_scoped_release>());
-    def_op(m, "where", &where, "a's element where the uint8 mask is not 0, else b's; all three broadcast.",
-           py::arg("mask"), py::arg("a"), py::arg("b"));
+        "", py::arg("mask"), py::arg("a"), py::arg("b"));
 
     const Number one{false, 1.0, 1};
-    m.def(
-        "add_",
-        [](NDArray& a, const Number& b, const Number& alpha) { return add_(a, operand_of("add_", b, a), alpha); },
-        py::arg("a"), py::arg("b"), py::arg("alpha") = one, py::call_guard<py::gil_scoped_release>());
-    def_op(m, "add_", &add_,
-           "a += alpha * b, in place; b is an array that broadcasts to a's shape, or a number. Returns a.",
-           py::arg("a"), py::arg("b"), py::arg("alpha") = one);
-    m.def(
-        "mul_", [](NDArray& a, const Number& b) { return mul_(a, operand_of("mul_", b, a)); }, py::arg("a"),
-        py::arg("b"), py::call_guard<py::gil_scoped_release>());
-    def_op(m, "mul_", &mul_, "a *= b, in place; b is an array that broadcasts to a's shape, or a number. Returns a.",
-           py::arg("a"), py::arg("b"));
+    m.def("add_", &add_,
+          "a += alpha * b, in place; b is an array that broadcasts to a's shape, or a number. Returns a.", py::arg("a"),
+          py::arg("b"), py::arg("alpha") = one, release_gil);
+    def_op(
+        m, "add_",
+        [](NDArray& a, const Number& b, const Number& alpha) { return add_(a, operand_of("add_", b, a), alpha); }, "",
+        py::arg("a"), py::arg("b"), py::arg("alpha") = one);
+    m.def("mul_", &mul_, "a *= b, in place; b is an array that broadcasts to a's shape, or a number. Returns a.",
+          py::arg("a"), py::arg("b"), release_gil);
+    def_op(
+        m, "mul_", [](NDArray& a, const Number& b) { return mul_(a, operand_of("mul_", b, a)); }, "", py::arg("a"),
+        py::arg("b"));
     def_op(m, "fill_", &fill_, "Makes every element of a the number `value`. Returns a.", py::arg("a"),
            py::arg("value"));
     def_op(m, "copy_", &copy_, "Copies source, broadcast, into destination; both have one dtype. Returns destination.",

@@ -32,16 +32,16 @@ T as(const Number& number) {
 
 }  // namespace
 
-std::string to_string(const Number& number) {
-    if (number.integer) return message(*number.integer);
-    return message(number.value);
+std::ostream& operator<<(std::ostream& out, const Number& number) {
+    if (number.integer) return out << *number.integer;
+    return out << number.value;
 }
 
 NDArray array_of(const char* op, const Number& number, DType dtype, Device device) {
     NDArray array = NDArray::empty({}, dtype, device);
     dispatch_all(dtype, [&](auto zero) {
         using T = decltype(zero);
-        require<ValueError>(fits<T>(number), op, ": the number ", to_string(number), " does not fit ", name_of(dtype),
+        require<ValueError>(fits<T>(number), op, ": the number ", number, " does not fit ", name_of(dtype),
                             "; use another number or an array of another dtype");
         *array.data<T>() = as<T>(number);
     });
@@ -49,7 +49,7 @@ NDArray array_of(const char* op, const Number& number, DType dtype, Device devic
 }
 
 NDArray operand_of(const char* op, const Number& number, const NDArray& array) {
-    require<TypeError>(!number.is_float || is_floating(array.dtype()), op, ": the float number ", to_string(number),
+    require<TypeError>(!number.is_float || is_floating(array.dtype()), op, ": the float number ", number,
                        " does not go with ", describe(array),
                        "; use an int, or convert the array with .astype(float32), .float() on a Tensor");
     return array_of(op, number, array.dtype(), array.device());

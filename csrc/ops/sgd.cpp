@@ -22,6 +22,14 @@ void check_settings(const char* op, const SgdSettings& settings) {
                         settings.dampening);
 }
 
+// The gradient or velocity of parameter number i.
+void require_partner(const char* op, size_t i, const NDArray& parameter, const char* name, const NDArray& partner) {
+    require_same_dtype(op, "a parameter", parameter, name, partner);
+    require_same_device(op, "a parameter", parameter, name, partner);
+    require<ValueError>(partner.shape() == parameter.shape(), op, ": the ", name, " of parameter ", i, " has shape ",
+                        to_string(partner.shape()), "; wanted the parameter's, ", to_string(parameter.shape()));
+}
+
 // Arrays that are written, or written and read by different threads, must not share memory.
 void require_apart(const char* op, const std::vector<NDArray>& parameters, const std::vector<NDArray>& velocities) {
     std::vector<std::pair<const char*, const char*>> spans;
@@ -53,19 +61,12 @@ void sgd_step_(std::vector<NDArray>& parameters, const std::vector<NDArray>& gra
 
     std::vector<cpu::SgdTensor> tensors;
     for (size_t i = 0; i < parameters.size(); i++) {
-        const std::string name = message("parameters[", i, "]"), gradient_name = message("gradients[", i, "]"),
-                          velocity_name = message("velocities[", i, "]");
         NDArray& parameter = parameters[i];
-        require_floating(op, name.c_str(), parameter);
-        require_same_dtype(op, "parameters[0]", parameters[0], name.c_str(), parameter);
-        require_same_device(op, "parameters[0]", parameters[0], name.c_str(), parameter);
-        const auto check_partner = [&](const std::string& partner_name, const NDArray& partner) {
-            require_same_dtype(op, name.c_str(), parameter, partner_name.c_str(), partner);
-            require_same_device(op, name.c_str(), parameter, partner_name.c_str(), partner);
-            require_shape(op, partner_name.c_str(), partner, parameter.shape());
-        };
-        check_partner(gradient_name, gradients[i]);
-        if (has_velocities) check_partner(velocity_name, velocities[i]);
+        require_floating(op, "a parameter", parameter);
+        require_same_dtype(op, "parameters[0]", parameters[0], "another parameter", parameter);
+        require_same_device(op, "parameters[0]", parameters[0], "another parameter", parameter);
+        require_partner(op, i, parameter, "gradient", gradients[i]);
+        if (has_velocities) require_partner(op, i, parameter, "velocity", velocities[i]);
         tensors.push_back(
             {parameter.raw(), gradients[i].raw(), has_velocities ? velocities[i].raw() : nullptr, parameter.size()});
     }

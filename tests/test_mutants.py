@@ -72,9 +72,9 @@ def test_every_check_has_a_mutant():
 
 
 def sources_including(header: pathlib.Path) -> set[str]:
-    """The objects, relative to OBJECTS, that were compiled from a source that includes `header`."""
+    """The kernels' objects, relative to OBJECTS, that were compiled from a source that includes `header`."""
     found = set()
-    for depfile in OBJECTS.rglob("*.d"):
+    for depfile in (OBJECTS / "cpu").glob("*.d"):
         dependencies = shlex.split(depfile.read_text().replace("\\\n", " ").split(": ", 1)[1])
         if header in {(ROOT / name).resolve() for name in dependencies}:
             found.add(str(depfile.relative_to(OBJECTS).with_suffix(".o")))
@@ -133,11 +133,14 @@ def run(command: list[str]) -> str:
 
 
 def outcomes_of(group: list[SourceMutant], folder: pathlib.Path) -> list[tuple[SourceMutant, str]]:
-    """What the check of each mutant said."""
-    build(group, folder)
+    """What the check of each mutant said, or why it could not be asked."""
     requests = list(dict.fromkeys(request_of(mutant) for mutant in group))
     script = str(pathlib.Path(__file__).parent / "mutants" / "run_checks.py")
-    outcomes = json.loads(run([sys.executable, script, str(folder), *requests]))
+    try:
+        build(group, folder)
+        outcomes = json.loads(run([sys.executable, script, str(folder), *requests]))
+    except (AssertionError, subprocess.SubprocessError) as error:
+        outcomes = dict.fromkeys(requests, str(error))
     return [(mutant, outcomes[request_of(mutant)]) for mutant in group]
 
 

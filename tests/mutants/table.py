@@ -297,10 +297,10 @@ MUTANTS = [
         "signs ignored", "cpu/elementwise.cpp", "return a != b;", "return a * a != b * b;", "ne", disturbs=("pow",)
     ),
     SourceMutant(
-        "mask not broadcast",
+        "a run's first mask for all of it",
         "cpu/elementwise.cpp",
-        "choose[i * step[0]] != 0",
-        "choose[i] != 0",
+        "mask[i] != 0 ? if_true",
+        "mask[0] != 0 ? if_true",
         "where",
         disturbs=("maximum", "minimum", "pow"),
     ),
@@ -348,6 +348,68 @@ MUTANTS = [
         "is_better ? place : out[i]",
         "is_better ? place - 1 : out[i]",
         "argmax",
+    ),
+    # ------------------------------------------------------------------------------------------------ softmax and losses
+    SourceMutant(
+        "maximum not subtracted",
+        "cpu/softmax.cpp",
+        "const Vector<T> maximum = slice_maximum(slices, x);\n        Vector<T> sum{};",
+        "const Vector<T> maximum{};\n        Vector<T> sum{};",
+        "softmax",
+    ),
+    SourceMutant(
+        "derivative of the diagonal only",
+        "cpu/softmax.cpp",
+        "(slices.load(upstream, step, T{0}) - sum)",
+        "slices.load(upstream, step, T{0})",
+        "softmax",
+    ),
+    SourceMutant(
+        "upstream's sum taken as 1", "cpu/softmax.cpp", "- probability * sum", "- probability", "log_softmax"
+    ),
+    SourceMutant(
+        "maximum not subtracted",
+        "cpu/softmax.cpp",
+        "maximum = (maximum == kInfinity) | (maximum == -kInfinity) ? Vector<T>{} : maximum;",
+        "maximum = Vector<T>{};",
+        "logsumexp",
+    ),
+    SourceMutant(
+        "maximum not subtracted",
+        "cpu/cross_entropy.cpp",
+        "const Vector<T> maximum = slice_maximum(slices, x);",
+        "const Vector<T> maximum{};",
+        "cross_entropy",
+    ),
+    SourceMutant(
+        "gradient of the target class not reduced by 1",
+        "cpu/cross_entropy.cpp",
+        "gradient[slices.begin(slice) + label * inner] -= of_target[slice];",
+        "gradient[slices.begin(slice) + label * inner] -= 0;",
+        "cross_entropy",
+    ),
+    SourceMutant(
+        "smoothed without class weights",
+        "cpu/cross_entropy.cpp",
+        "sum_over_classes += weight ? weight[c] * class_loss : class_loss;",
+        "sum_over_classes += class_loss;",
+        "cross_entropy",
+    ),
+    SourceMutant(
+        "divided by the batch twice",
+        "cpu/nll_loss.cpp",
+        "static_cast<T>(sum / total_weight)",
+        "static_cast<T>(sum / total_weight / total_weight)",
+        "nll_loss",
+        disturbs=("cross_entropy",),
+    ),
+    SourceMutant(
+        "ignored labels counted",
+        "cpu/nll_loss.cpp",
+        "if (target[item] == options.ignore_index) continue;",
+        "",
+        "nll_loss",
+        disturbs=("cross_entropy",),
     ),
     # ------------------------------------------------------------------------------------------------ shape, rows
     SourceMutant(
@@ -430,10 +492,10 @@ MUTANTS = [
         "gather_batch",
     ),
     SourceMutant(
-        "crop's row and column swapped",
+        "crop's column taken for its row",
         "cpu/gather_batch.cpp",
-        "? crop[2 * b] - padding : 0, across = crop != nullptr ? crop[2 * b + 1]",
-        "? crop[2 * b + 1] - padding : 0, across = crop != nullptr ? crop[2 * b]",
+        "crop[2 * b] - padding",
+        "crop[2 * b + 1] - padding",
         "gather_batch",
     ),
 ]

@@ -54,7 +54,7 @@ def close(
     ValueError, TypeError: the question itself is wrong (no bound given, not floating).
     """
     got, want = to_numpy(got), to_numpy(want)
-    _require_same_shape_and_dtype(name, got, want.shape, np.dtype(dtype or want.dtype), seed)
+    require_same_shape_and_dtype(name, got, want.shape, np.dtype(dtype or want.dtype), seed)
     if got.dtype.kind != "f":
         raise TypeError(f"check.close: {name} has dtype {got.dtype}; integers are compared exactly, by check.equal")
     bound = _bound_for(got, want, bound, reduction_length, magnitude)
@@ -74,7 +74,7 @@ def close(
 def equal(got, want, *, name: str = "result", seed: int | None = None) -> None:
     """Raises CheckFailed unless `got` and `want` have the same shape, dtype and bits (so NaN equals the same NaN, and -0.0 is not 0.0)."""
     got, want = to_numpy(got), to_numpy(want)
-    _require_same_shape_and_dtype(name, got, want.shape, want.dtype, seed)
+    require_same_shape_and_dtype(name, got, want.shape, want.dtype, seed)
     bits = np.dtype(f"u{got.dtype.itemsize}")
     same = np.ascontiguousarray(got).view(bits) == np.ascontiguousarray(want).view(bits)
     with np.errstate(invalid="ignore"):
@@ -103,7 +103,8 @@ def _bound_for(got, want, bound, reduction_length, magnitude) -> np.ndarray:
     return np.broadcast_to(bound, got.shape)
 
 
-def _require_same_shape_and_dtype(name, got, shape, dtype, seed) -> None:
+def require_same_shape_and_dtype(name: str, got: np.ndarray, shape: tuple, dtype, seed: int | None) -> None:
+    """Raises CheckFailed unless `got` has this shape and dtype."""
     if got.shape != shape:
         raise CheckFailed(f"{name}: the shape is {got.shape}, wanted {shape}{_seed_text(seed)}")
     if got.dtype != dtype:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mytensor.check import mutants
 from mytensor.check.cases import FAMILIES, Case, Draw, Family
-from mytensor.check.comparison import CheckFailed, close, equal, rounding_bound, to_numpy
+from mytensor.check.comparison import CheckFailed, close, equal, require_same_shape_and_dtype, rounding_bound, to_numpy
 
 Results = dict[str, np.ndarray]  # "output", "input gradient", ... -> values
 
@@ -61,15 +61,14 @@ class Attempt:
         return results
 
     def _outputs(self, output: Any) -> Results:
-        """The outputs by name, of the right shape: backward could not even start from a wrong one."""
+        """The outputs by name, of the right shape and dtype: backward could not even start from others."""
         outputs = output if isinstance(output, tuple) else (output,)
         results = {}
         for key, value in zip(self.case.output_names, outputs, strict=True):
             results[key] = to_numpy(value).copy()
-            if results[key].shape != self.wanted[key].shape:
-                raise CheckFailed(
-                    f"{self.label}: the {key} has shape {results[key].shape}, wanted {self.wanted[key].shape} (seed={self.seed})"
-                )
+            wanted = self.wanted[key]
+            dtype = self.case.dtype if wanted.dtype.kind == "f" else wanted.dtype
+            require_same_shape_and_dtype(f"{self.label}: {key}", results[key], wanted.shape, dtype, self.seed)
         return results
 
     def compare(self, results: Results) -> None:

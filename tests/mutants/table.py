@@ -364,9 +364,7 @@ MUTANTS = [
         "slices.load(upstream, step, T{0})",
         "softmax",
     ),
-    SourceMutant(
-        "upstream's sum taken as 1", "cpu/softmax.cpp", "- probability * sum", "- probability", "log_softmax"
-    ),
+    SourceMutant("upstream's sum taken as 1", "cpu/softmax.cpp", "- probability * sum", "- probability", "log_softmax"),
     SourceMutant(
         "maximum not subtracted",
         "cpu/softmax.cpp",

@@ -1,0 +1,238 @@
+"""mytensor.check: it passes on the framework's ops, and raises on what is wrong."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from framework_ops import FUNCTIONS
+
+import mytensor as mt
+import mytensor.nn.functional as F
+from mytensor import check
+from mytensor.check import cases, references
+
+
+@pytest.mark.parametrize("name", check.names())
+def test_ops_of_the_framework(name):
+    report = check.examine(name, FUNCTIONS[name])
+    special = {mutant.name for mutant in cases.FAMILIES[name].mutants}
+    assert special <= set(report.mutants), "a bug of this op's own was never planted"
+
+
+@pytest.mark.parametrize(
+    ("op", "kernel"), [(op, row["name"]) for op in mt.ops_with_kernels() if op in FUNCTIONS for row in mt.kernels(op)]
+)
+def test_every_kernel(op, kernel):
+    mt.use_kernel(op, kernel)
+    try:
+        if (op, kernel) == ("cross_entropy", "naive"):  # there to show what goes wrong with large logits
+            with pytest.raises(check.CheckFailed):
+                check.examine(op, FUNCTIONS[op])
+        else:
+            check.examine(op, FUNCTIONS[op])
+    finally:
+        mt.use_kernel(op, None)
+
+
+@pytest.mark.parametrize("name", ["conv2d", "max_pool2d", "avg_pool2d", "cross_entropy", "linear"])
+def test_the_bounds_fit_torch_in_float32_too(name):
+    check.examine(name, getattr(torch.nn.functional, name), convert=torch.tensor)
+
+
+def test_the_line_is_the_same_each_time(capsys):
+    check("conv2d", F.conv2d)
+    check.op("conv2d", F.conv2d)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    assert first.startswith(
+        "✓ conv2d: output, input gradient, weight gradient, bias gradient agree with float64 on 20 cases"
+    )
+    assert "planted bugs rejected" in first
+
+
+def test_a_failure_names_the_element_and_repeats_by_its_seed():
+    def wrong(x):
+        return mt.maximum(x, mt.full(x.shape, 1e-3, dtype=x.dtype))
+
+    with pytest.raises(check.CheckFailed) as failure:
+        check("relu", wrong)
+    message = str(failure.value)
+    for part in ("relu(input float32 (3, 5, 7)): output", "got", "wanted", "error", "allowed", "seed="):
+        assert part in message
+    seed = int(message.rpartition("seed=")[2].rstrip(")"))
+    with pytest.raises(check.CheckFailed) as again:
+        check("relu", wrong, seed=seed)
+    assert str(again.value) == message
+
+
+def test_a_wrong_gradient_is_seen():
+    class WrongReLU(mt.Function):
+        @staticmethod
+        def forward(context, x):
+            return mt.relu(mt.Tensor(x)).array
+
+        @staticmethod
+        def backward(context, upstream):
+            return upstream
+
+    with pytest.raises(check.CheckFailed, match="input gradient"):
+        check("relu", WrongReLU.apply)
+
+
+def test_a_function_without_backward_is_judged_by_its_output():
+    def columns(x, kernel_size, dilation=1, padding=0, stride=1):
+        return F.unfold(mt.tensor(x), kernel_size, dilation, padding, stride).numpy()
+
+    assert check.examine("unfold", columns, convert=np.asarray).compared == ["output"]
+
+
+def test_errors_of_the_function_name_the_case():
+    def broken(x):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as failure:
+        check("relu", broken)
+    assert "while checking relu(input float32 (3, 5, 7)) (seed=" in failure.value.__notes__[0]
+
+
+def test_wrong_shapes_dtypes_and_missing_gradients_fail():
+    with pytest.raises(check.CheckFailed, match="shape"):
+        check("relu", lambda x: mt.relu(x).reshape(-1))
+    with pytest.raises(check.CheckFailed, match="dtype"):
+        check("relu", lambda x: mt.relu(x.float()))
+    with pytest.raises(check.CheckFailed, match="no gradient"):
+        check("add", lambda a, b: a + b.detach())
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match="there is no check named 'conv3d'"):
+        check("conv3d", F.conv2d)
+
+
+def test_memory_mode_is_put_back():
+    before = mt.memory_mode()
+    with pytest.raises(check.CheckFailed):
+        check("neg", lambda x: x)
+    assert mt.memory_mode() == before
+
+
+def test_a_blind_check_is_reported(monkeypatch):
+    def bounds_that_judge_nothing(dtype, reduction_length, magnitude):
+        return np.full(np.shape(magnitude), 1e30)
+
+    monkeypatch.setattr("mytensor.check.operation.rounding_bound", bounds_that_judge_nothing)
+    with pytest.raises(check.CheckFailed, match="this check is blind: it passes with the planted bug"):
+        check("conv2d", F.conv2d)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# close and equal
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_close_takes_any_kind_of_array():
+    values = np.array([1.0, 2.5], np.float32)
+    for convert in (mt.tensor, torch.tensor, np.asarray, lambda array: mt.tensor(array).array):
+        check.close(convert(values), values, bound=0)
+        check.close(values, convert(values), reduction_length=1)
+    check.close(mt.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True), bound=0)
+
+
+def test_close_is_elementwise():
+    want = np.zeros((3, 4), np.float32)
+    got = want.copy()
+    got[1, 2], got[2, 3] = 0.5, -0.5  # the sums agree
+    with pytest.raises(
+        check.CheckFailed, match=r"sums: 2 of 12 elements are wrong; the first is \[1, 2\]: got .*0.5.*seed=7"
+    ):
+        check.close(got, want, bound=0.1, name="sums", seed=7)
+    check.close(got, want, bound=0.5)
+    bounds = np.full((3, 4), 0.5)
+    bounds[2, 3] = 0.4
+    with pytest.raises(check.CheckFailed, match="1 of 12"):
+        check.close(got, want, bound=bounds)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_fails(value):
+    good, bad = np.ones(3, np.float32), np.array([1, value, 1], np.float32)
+    for got, want in ((bad, good), (good, bad), (bad, bad)):
+        with pytest.raises(check.CheckFailed):
+            check.close(got, want, bound=1e30)
+    check.close(bad, bad.copy(), bound=0, allow_nonfinite=True)
+    for got, want in (
+        (bad, good),
+        (good, bad),
+        (bad, np.array([1, -7 * value, 1], np.float32) if np.isinf(value) else good),
+    ):
+        with pytest.raises(check.CheckFailed):
+            check.close(got, want, bound=1e30, allow_nonfinite=True)
+
+
+def test_close_wants_one_shape_and_dtype():
+    with pytest.raises(check.CheckFailed, match="shape"):
+        check.close(np.ones((3, 1)), np.ones(3), bound=0)
+    with pytest.raises(check.CheckFailed, match="dtype"):
+        check.close(np.ones(3, np.float32), np.ones(3), bound=0)
+    check.close(np.ones(3, np.float32), np.ones(3), bound=0, dtype=np.float32)
+
+
+def test_questions_that_make_no_sense():
+    ones = np.ones(3)
+    with pytest.raises(ValueError, match="either"):
+        check.close(ones, ones)
+    with pytest.raises(ValueError, match="magnitude"):
+        check.close(ones, ones, reduction_length=5)
+    for bound in (np.nan, np.inf, -1):
+        with pytest.raises(ValueError, match="cannot judge"):
+            check.close(ones, ones, bound=bound)
+    with pytest.raises(TypeError, match=r"check\.equal"):
+        check.close(np.ones(3, np.int64), np.ones(3, np.int64), bound=0)
+
+
+def test_the_bound_is_that_of_the_docstring():
+    eps = np.finfo(np.float32).eps
+    want = np.array([100.0])
+    allowed = 2 * 27 * eps * 5
+    check.close(
+        np.array([100 + 0.9 * allowed]).astype(np.float32), want, reduction_length=27, magnitude=5, dtype=np.float32
+    )
+    with pytest.raises(check.CheckFailed):
+        check.close(
+            np.array([100 + 1.2 * allowed]).astype(np.float32), want, reduction_length=27, magnitude=5, dtype=np.float32
+        )
+
+
+def test_equal_compares_bits():
+    check.equal(np.array([np.nan, 1]), np.array([np.nan, 1]))
+    check.equal(mt.tensor([1, 2]), torch.tensor([1, 2]))
+    check.equal(np.float32(3), np.float32(3))
+    with pytest.raises(check.CheckFailed):
+        check.equal(np.array([0.0]), np.array([-0.0]))
+    with pytest.raises(check.CheckFailed, match=r"2 of 3 elements are wrong; the first is \[1\]: got .*2.*wanted .*5"):
+        check.equal(np.array([1, 2, 3]), np.array([1, 5, 4]))
+    with pytest.raises(check.CheckFailed, match="dtype"):
+        check.equal(np.ones(3, np.int64), np.ones(3, np.int32))
+
+
+def test_philox_gives_the_published_numbers():
+    # Random123's kat_vectors file, philox4x32 with 10 rounds.
+    known = [
+        ([0] * 4, (0, 0), "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        ([0xFFFFFFFF] * 4, (0xFFFFFFFF, 0xFFFFFFFF), "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        (
+            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+            (0xA4093822, 0x299F31D0),
+            "d16cfe09 94fdcceb 5001e420 24126ea1",
+        ),
+    ]
+    for counter, key, words in known:
+        assert " ".join(f"{word:08x}" for word in references.philox(np.array([counter], np.uint32), key)[0]) == words
+
+
+def test_importing_check_does_not_import_torch():
+    program = "import sys, mytensor.check; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)], check=True)

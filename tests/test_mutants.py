@@ -43,7 +43,7 @@ def exclude_each_other(a: SourceMutant, b: SourceMutant) -> bool:
         return True
     if (a.check in b.disturbs) or (b.check in a.disturbs):
         return True
-    return a.file == b.file and (a.original in b.original or b.original in a.original)
+    return a.file == b.file and (a.original in b.original + b.replacement or b.original in a.original + a.replacement)
 
 
 def grouped() -> list[list[SourceMutant]]:
@@ -88,7 +88,9 @@ def build(group: list[SourceMutant], folder: pathlib.Path) -> None:
     changed = set()
     for mutant in group:
         path = sources / mutant.file
-        path.write_text(path.read_text().replace(mutant.original, mutant.replacement))
+        text = path.read_text()
+        assert text.count(mutant.original) == 1, f"'{mutant.name}' cannot be planted once in {mutant.file}"
+        path.write_text(text.replace(mutant.original, mutant.replacement))
         changed |= (
             {mutant.file + ".o"} if mutant.file.endswith(".cpp") else sources_including((CSRC / mutant.file).resolve())
         )

@@ -1,4 +1,4 @@
-"""Bad input through the public functions: each is a Python exception that says what came and what was wanted, or works as in torch."""
+"""Bad input through the public functions: an exception that says what came and what was wanted, or as in torch."""
 
 import gc
 import pathlib
@@ -163,7 +163,7 @@ def test_backward_twice():
     x = image(3).requires_grad_()
     loss = x.exp().sum()
     loss.backward()
-    with pytest.raises(RuntimeError, match="second time|retain_graph"):
+    with pytest.raises(RuntimeError, match=r"second time|retain_graph"):
         loss.backward()
 
 
@@ -272,12 +272,17 @@ def _as_torch(ours, theirs, values, bound) -> None:
     """Both functions give the same, or both raise."""
     try:
         want = theirs(torch.tensor(values))
+        of_one_image = theirs(torch.zeros(1, *values.shape[1:]))
     except (RuntimeError, ValueError):
         with pytest.raises(ValueError):
             ours(mt.tensor(values))
         return
-    got = ours(mt.tensor(values))
-    check.close(got, want, bound=bound)
+    if of_one_image.isneginf().any():
+        # A dilated window that sees padding alone has no largest element; torch: -inf, with an index outside.
+        with pytest.raises(ValueError, match="nothing but padding"):
+            ours(mt.tensor(values))
+        return
+    check.close(ours(mt.tensor(values)), want, bound=bound, allow_nonfinite=True)
 
 
 @drawn

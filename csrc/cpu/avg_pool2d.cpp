@@ -1,6 +1,8 @@
 // Kernels:
-//   avg_pool2d           the windows of several neighbouring outputs are added up at once: lane j holds the sum of
-//   output j avg_pool2d_backward  each upstream element, divided, is added to the whole of its window
+//   avg_pool2d: the windows of several neighbouring outputs are added up at once; lane j holds the sum of output j.
+//
+//   avg_pool2d_backward: each upstream element, divided, is added to the whole of its window.
+//
 // Both give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number of
 // threads.
 #include "avg_pool2d.h"
@@ -36,10 +38,10 @@ T divisor_of(const AverageDivisor& divisor, const Span& height, const Span& widt
     return static_cast<T>((height.end - height.begin) * (width.end - width.begin));
 }
 
-// One row of outputs of one plane.
+// One row of outputs of one plane. The windows of [first_whole, end_whole) are whole along the width.
 template <class T>
-void average_row(const T* input, T* output, const WindowSide& columns, int64_t outputs_w, const Span& height,
-                 const AverageDivisor& divisor) {
+void average_row(const T* input, T* output, const WindowSide& columns, int64_t first_whole, int64_t end_whole,
+                 int64_t outputs_w, const Span& height, const AverageDivisor& divisor) {
     const int64_t width = columns.input;
     const auto average_one = [&](int64_t ow) {
         const Span across = span_of(columns, ow);
@@ -50,19 +52,19 @@ void average_row(const T* input, T* output, const WindowSide& columns, int64_t o
         output[ow] = sum / divisor_of<T>(divisor, height, across);
     };
 
-    const int64_t first = columns.first_whole(outputs_w),
-                  end = loads_neighbours(columns) ? columns.end_whole(outputs_w) : first;
     int64_t ow = 0;
-    for (; ow < first; ow++) average_one(ow);
-    for (; ow + kPoolLanes<T> <= end; ow += kPoolLanes<T>) {
+    for (; ow < first_whole; ow++) average_one(ow);
+    ow = for_each_lanes<T>(first_whole, end_whole, [&](int64_t lanes_begin) {
+        const T* base = input + columns.start(lanes_begin);
         PoolVector<T> sums{};
         for (int64_t h = height.begin; h < height.end; h++) {
-            for (int64_t kw = 0; kw < columns.kernel; kw++)
-                sums += load_neighbours(input + h * width + columns.start(ow), kw, columns.stride);
+            for (int64_t kw = 0; kw < columns.kernel; kw++) {
+                sums += load_neighbours(base + h * width, kw, columns.stride);
+            }
         }
-        sums /= divisor_of<T>(divisor, height, span_of(columns, ow));
-        std::memcpy(output + ow, &sums, sizeof(sums));
-    }
+        sums /= divisor_of<T>(divisor, height, span_of(columns, lanes_begin));
+        std::memcpy(output + lanes_begin, &sums, sizeof(sums));
+    });
     for (; ow < outputs_w; ow++) average_one(ow);
 }
 
@@ -72,6 +74,8 @@ void avg_pool2d(const NDArray& input, const Window& window, const AverageDivisor
     const WindowSide rows = rows_of(window, input.shape(2)), columns = columns_of(window, input.shape(3));
     const int64_t planes = input.shape(0) * input.shape(1), input_size = rows.input * columns.input;
     const int64_t outputs_h = output.shape(2), outputs_w = output.shape(3);
+    const int64_t first_whole = columns.first_whole(outputs_w);
+    const int64_t end_whole = loads_neighbours(columns) ? columns.end_whole(outputs_w) : first_whole;
     dispatch_floating(input.dtype(), [&](auto zero) {
         using T = decltype(zero);
         parallel_for(planes, planes_per_thread(outputs_h * outputs_w * rows.kernel * columns.kernel),
@@ -80,8 +84,8 @@ void avg_pool2d(const NDArray& input, const Window& window, const AverageDivisor
                              const T* plane = input.data<T>() + p * input_size;
                              T* averages = output.data<T>() + p * outputs_h * outputs_w;
                              for (int64_t oh = 0; oh < outputs_h; oh++)
-                                 average_row(plane, averages + oh * outputs_w, columns, outputs_w, span_of(rows, oh),
-                                             divisor);
+                                 average_row(plane, averages + oh * outputs_w, columns, first_whole, end_whole,
+                                             outputs_w, span_of(rows, oh), divisor);
                          }
                      });
     });

@@ -1,7 +1,11 @@
 // Kernels:
-//   max_pool2d_naive       each output's window is walked, row by row; the best so far is replaced by what is larger
-//   max_pool2d_vectorised  the same for several neighbouring outputs at once: lane j holds the best so far of output j,
-//   and where it stood max_pool2d_backward    each upstream element is added to the gradient at its index
+//   max_pool2d_naive: each output's window is walked, row by row; the best so far is replaced by what is larger.
+//
+//   max_pool2d_vectorised: the same for several neighbouring outputs at once. Lane j holds the best so far of output j,
+//   and where it stood.
+//
+//   max_pool2d_backward: each upstream element is added to the gradient at its index.
+//
 // All of them give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number
 // of threads.
 #include "max_pool2d.h"
@@ -34,19 +38,19 @@ template <class T>
 void pool_one(const Plane<T>& plane, const WindowSide& rows, const WindowSide& columns, int64_t outputs_w, int64_t oh,
               int64_t ow) {
     const int64_t first_row = rows.start(oh), first_column = columns.start(ow);
-    const int64_t end_h = rows.end_inside(oh), first_w = columns.first_inside(ow), end_w = columns.end_inside(ow);
+    const int64_t first_h = rows.first_inside(oh), end_h = rows.end_inside(oh);
+    const int64_t first_w = columns.first_inside(ow), end_w = columns.end_inside(ow);
     T best = -std::numeric_limits<T>::infinity();
     int64_t best_index =
-        (first_row + rows.first_inside(oh) * rows.dilation) * columns.input + first_column + first_w * columns.dilation;
-    for (int64_t kh = rows.first_inside(oh); kh < end_h; kh++) {
+        (first_row + first_h * rows.dilation) * columns.input + first_column + first_w * columns.dilation;
+    for (int64_t kh = first_h; kh < end_h; kh++) {
         for (int64_t kw = first_w; kw < end_w; kw++) {
             const int64_t index =
                 (first_row + kh * rows.dilation) * columns.input + first_column + kw * columns.dilation;
             const T value = plane.input[index];
-            if (value > best || value != value) {  // value != value: NaN
-                best = value;
-                best_index = index;
-            }
+            const bool better = (value > best) | (value != value);  // larger, or NaN; nothing is larger than NaN
+            best = better ? value : best;
+            best_index = better ? index : best_index;
         }
     }
     plane.output[oh * outputs_w + ow] = best;
@@ -60,42 +64,45 @@ inline __attribute__((always_inline)) void pool_lanes(const T* base, int64_t bas
                                                       int64_t column_step, T* output, int64_t* indices, int64_t first_h,
                                                       int64_t end_h, int64_t kernel_w, int64_t stride_w) {
     using Ints = PoolVector<PoolInt<T>>;
-    PoolVector<T> best = PoolVector<T>{} - std::numeric_limits<T>::infinity();
+    PoolVector<T> best = load_neighbours(base + first_h * row_step, 0, stride_w);
     Ints best_offset = Ints{} + static_cast<PoolInt<T>>(first_h * row_step);  // from the window's first element
     for (int64_t kh = first_h; kh < end_h; kh++) {
-        for (int64_t kw = 0; kw < kernel_w; kw++) {
+        for (int64_t kw = kh == first_h ? 1 : 0; kw < kernel_w; kw++) {
             const PoolVector<T> value = load_neighbours(base + kh * row_step, kw * column_step, stride_w);
             const auto better = (value > best) | (value != value);
             best = better ? value : best;
             best_offset = better ? Ints{} + static_cast<PoolInt<T>>(kh * row_step + kw * column_step) : best_offset;
         }
     }
+    PoolIndices<T> lane_starts;
+    for (int lane = 0; lane < kPoolLanes<T>; lane++) lane_starts[lane] = lane * stride_w;
+    const PoolIndices<T> best_index = __builtin_convertvector(best_offset, PoolIndices<T>) + lane_starts + base_index;
     std::memcpy(output, &best, sizeof(best));
-    for (int lane = 0; lane < kPoolLanes<T>; lane++) indices[lane] = base_index + lane * stride_w + best_offset[lane];
+    std::memcpy(indices, &best_index, sizeof(best_index));
 }
 
-// One row of outputs: first and last columns, whose windows reach into the padding, one by one, those between several
-// at a time.
+// One row of outputs. The windows of [first_whole, end_whole) are whole along the width and go several at a time; those
+// before and after reach into the padding and go one by one.
 template <class T>
-void pool_row(const Plane<T>& plane, const WindowSide& rows, const WindowSide& columns, int64_t outputs_w, int64_t oh) {
-    const int64_t first = columns.first_whole(outputs_w), end = columns.end_whole(outputs_w);
+void pool_row(const Plane<T>& plane, const WindowSide& rows, const WindowSide& columns, int64_t first_whole,
+              int64_t end_whole, int64_t outputs_w, int64_t oh) {
     const int64_t first_h = rows.first_inside(oh), end_h = rows.end_inside(oh);
     const bool is_2x2 = columns.kernel == 2 && columns.stride == 2 && columns.dilation == 1 && first_h == 0 &&
                         end_h == 2 && rows.dilation == 1;
     int64_t ow = 0;
-    for (; ow < first; ow++) pool_one(plane, rows, columns, outputs_w, oh, ow);
-    for (; ow + kPoolLanes<T> <= end; ow += kPoolLanes<T>) {
-        const int64_t base_index = rows.start(oh) * columns.input + columns.start(ow);
+    for (; ow < first_whole; ow++) pool_one(plane, rows, columns, outputs_w, oh, ow);
+    ow = for_each_lanes<T>(first_whole, end_whole, [&](int64_t lanes_begin) {
+        const int64_t base_index = rows.start(oh) * columns.input + columns.start(lanes_begin);
         // Before the plane where the first rows are padding: a number, not an address that is read.
         const T* base = plane.input + base_index;
-        T* output = plane.output + oh * outputs_w + ow;
-        int64_t* indices = plane.indices + oh * outputs_w + ow;
+        T* output = plane.output + oh * outputs_w + lanes_begin;
+        int64_t* indices = plane.indices + oh * outputs_w + lanes_begin;
         if (is_2x2)
             pool_lanes(base, base_index, columns.input, 1, output, indices, 0, 2, 2, 2);
         else
             pool_lanes(base, base_index, rows.dilation * columns.input, columns.dilation, output, indices, first_h,
                        end_h, columns.kernel, columns.stride);
-    }
+    });
     for (; ow < outputs_w; ow++) pool_one(plane, rows, columns, outputs_w, oh, ow);
 }
 
@@ -135,11 +142,14 @@ void max_pool2d_vectorised(const NDArray& input, const Window& window, NDArray& 
     // Offsets within a window are kept in lanes as wide as an element: 32 bits for float32.
     const bool offsets_fit = (rows.kernel * rows.dilation + 1) * columns.input <= std::numeric_limits<int32_t>::max();
     if (!offsets_fit || !loads_neighbours(columns)) return max_pool2d_naive(input, window, output, indices);
+    const int64_t first_whole = columns.first_whole(output.shape(3)), end_whole = columns.end_whole(output.shape(3));
     dispatch_floating(input.dtype(), [&](auto zero) {
         using T = decltype(zero);
         for_each_plane<T>(input, window, output, indices,
-                          [&](const Plane<T>& plane, int64_t outputs_h, int64_t outputs_w) {
-                              for (int64_t oh = 0; oh < outputs_h; oh++) pool_row(plane, rows, columns, outputs_w, oh);
+                          [=](const Plane<T>& plane, int64_t outputs_h, int64_t outputs_w) {
+                              for (int64_t oh = 0; oh < outputs_h; oh++) {
+                                  pool_row(plane, rows, columns, first_whole, end_whole, outputs_w, oh);
+                              }
                           });
     });
 }

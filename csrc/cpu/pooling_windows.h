@@ -23,7 +23,7 @@ struct WindowSide {
     }
     int64_t end_inside(int64_t output) const {
         const int64_t left = input - start(output);  // at least 1: every window starts before the input ends
-        return std::min(kernel, (left + dilation - 1) / dilation);
+        return left > (kernel - 1) * dilation ? kernel : (left + dilation - 1) / dilation;
     }
 
     // The windows of the outputs [first, end) lie inside the input altogether, those before and after reach into the
@@ -57,9 +57,29 @@ struct PoolVectorType {
 template <class T>
 using PoolVector = typename PoolVectorType<T>::type;
 
+// Calls body(ow) for neighbouring outputs from ow on, kPoolLanes at a time, until [begin, end) is covered, and returns
+// where it ended: end, or begin where there are fewer outputs than lanes. The last call may go over outputs a second
+// time.
+template <class T, class Body>
+inline __attribute__((always_inline)) int64_t for_each_lanes(int64_t begin, int64_t end, const Body& body) {
+    if (end - begin < kPoolLanes<T>) return begin;
+    int64_t ow = begin;
+    for (; ow + kPoolLanes<T> <= end; ow += kPoolLanes<T>) body(ow);
+    if (ow < end) body(end - kPoolLanes<T>);
+    return end;
+}
+
 // Whole numbers as wide as T's lanes.
 template <class T>
 using PoolInt = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+
+// As many 64-bit numbers as T has lanes: indices, as they are stored.
+template <class T>
+struct PoolIndicesType {
+    typedef int64_t type __attribute__((vector_size(kPoolLanes<T> * 8)));
+};
+template <class T>
+using PoolIndices = typename PoolIndicesType<T>::type;
 
 template <class T>
 inline PoolVector<T> load_pool(const T* source) {

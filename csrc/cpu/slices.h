@@ -3,9 +3,12 @@
 // begins at element (o, 0, i).
 //
 // Two shapes of the same walk, so that a kernel is written once:
-//   inner = 1  a slice is contiguous: a register holds kLanes elements of one slice, and a sum ends by adding up the
-//   lanes (RowSlice) inner > 1  a register holds the same element of kLanes neighbouring slices, one a lane
-//   (NeighbourSlices)
+//
+//   RowSlice, where inner = 1: a slice is contiguous. A register holds kLanes elements of one slice, and a sum ends by
+//   adding up the lanes.
+//
+//   NeighbourSlices, where inner > 1: a register holds the same element of kLanes neighbouring slices, one a lane.
+//
 // A step reads or writes one register; `steps` of them go through the slice or slices.
 #pragma once
 

@@ -160,8 +160,8 @@ MUTANTS = [
     SourceMutant(
         "the last of equal elements wins",
         "cpu/max_pool2d.cpp",
-        "if (value > best || value != value)",
-        "if (value >= best || value != value)",
+        "const bool better = (value > best) | (value != value);",
+        "const bool better = (value >= best) | (value != value);",
         "max_pool2d",
     ),
     SourceMutant(

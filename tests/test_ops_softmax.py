@@ -183,6 +183,22 @@ def test_cross_entropy(dtype, shape, reduction, weighted, label_smoothing, rng):
         within(gradient, logits.grad.numpy(), eps * (classes + 20) * largest * (4 if size == 1 else 40))
 
 
+@pytest.mark.parametrize("shape", ((9, 10), (3, 7, 5)), ids=str)
+def test_large_logits_close_together(shape, rng):
+    """The log-sum-exp is near 10,000, where float32 numbers are 0.001 apart; losses and gradients must not be as coarse."""
+    values = (10_000 + 2 * draw(rng, shape, np.float64)).astype(np.float32)
+    target = rng.integers(0, shape[1], (shape[0], *shape[2:]))
+    logits = double(values).requires_grad_()
+    wanted = F.cross_entropy(logits, torch.from_numpy(target), reduction="none")
+    loss, *saved = backend.cross_entropy(nd(values), nd(target), None, "none")
+    bound = (shape[1] + 8) * np.finfo(np.float32).eps * (1 + np.ptp(values))
+    within(loss, wanted.detach().numpy(), bound)
+    wanted.sum().backward()
+    ones = nd(np.ones(target.shape, np.float32))
+    gradient = backend.cross_entropy_backward(ones, nd(values), nd(target), *saved, None, "none", -100, 0.0)
+    within(gradient, logits.grad.numpy(), bound)
+
+
 @pytest.mark.parametrize("label_smoothing", (0.0, 0.3))
 def test_naive_cross_entropy(label_smoothing, rng):
     values, target, weight = classification(rng, (6, 5, 3), np.float64)

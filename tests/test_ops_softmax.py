@@ -185,7 +185,7 @@ def test_cross_entropy(dtype, shape, reduction, weighted, label_smoothing, rng):
 
 @pytest.mark.parametrize("shape", ((9, 10), (3, 7, 5)), ids=str)
 def test_large_logits_close_together(shape, rng):
-    """The log-sum-exp is near 10,000, where float32 numbers are 0.001 apart; losses and gradients must not be as coarse."""
+    """The log-sum-exp is near 10,000, where float32 numbers are 0.001 apart; losses and gradients must be finer."""
     values = (10_000 + 2 * draw(rng, shape, np.float64)).astype(np.float32)
     target = rng.integers(0, shape[1], (shape[0], *shape[2:]))
     logits = double(values).requires_grad_()

@@ -127,7 +127,14 @@ check("conv2d", F.conv2d)
 from mytensor.inspect.conv_backward import ConvBackwardInspector
 
 image = np.arange(1.0, 36).reshape(5, 7)
-ConvBackwardInspector(image, weight=[[1, 2, 3], [4, 5, 6], [7, 8, 9]], padding=1)
+inspector = ConvBackwardInspector(image, weight=[[1, 2, 3], [4, 5, 6], [7, 8, 9]], padding=1)
+inspector
+
+# %% [markdown]
+# What you chose is known here too:
+
+# %% tags=["nbval-ignore-output"]
+inspector.pixel, inspector.weight_gradients[inspector.pixel]
 
 # %% [markdown]
 # ## 5 Why an all-ones upstream gradient proves nothing

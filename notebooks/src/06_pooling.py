@@ -104,7 +104,14 @@ check("avg_pool2d", F.avg_pool2d)
 # %%
 from mytensor.inspect.pooling import PoolingInspector
 
-PoolingInspector(image, kernel_size=2)
+inspector = PoolingInspector(image, kernel_size=2)
+inspector
+
+# %% [markdown]
+# What you chose is known here too:
+
+# %% tags=["nbval-ignore-output"]
+inspector.window, inspector.winners[inspector.window]
 
 # %% [markdown]
 # ## 6 Padding is not zero

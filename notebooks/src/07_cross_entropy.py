@@ -143,7 +143,14 @@ print("each row of the gradient sums to 0:", bool(np.abs(z.grad.numpy().sum(axis
 # %% tags=["nbval-ignore-output"]
 from mytensor.inspect.cross_entropy import CrossEntropyInspector
 
-CrossEntropyInspector(logits=(2.0, 1.0, -1.0), target=0)
+inspector = CrossEntropyInspector(logits=(2.0, 1.0, -1.0), target=0)
+inspector
+
+# %% [markdown]
+# What you chose is known here too:
+
+# %% tags=["nbval-ignore-output"]
+{name: result["loss"] for name, result in inspector.results.items()}
 
 # %% [markdown]
 # ## 7 Divide by the batch once

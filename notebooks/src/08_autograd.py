@@ -143,7 +143,14 @@ for name in arrays:
 from mytensor.inspect.graph import GraphInspector
 
 loss, leaves = mytensor_loss()
-GraphInspector(loss, names=leaves)
+inspector = GraphInspector(loss, names=leaves)
+inspector
+
+# %% [markdown]
+# What you chose is known here too:
+
+# %% tags=["nbval-ignore-output"]
+inspector.step, inspector.steps[inspector.step]["text"]
 
 # %% [markdown]
 # ## 4 What the loop must get right

@@ -146,8 +146,82 @@ def drive_conv_forward(notebook):
     playwright.expect(page.locator(f"{PANEL} .widget-html", has_text="Filter 6")).to_be_visible()
 
 
+def drive_conv_backward(notebook):
+    page = notebook.page
+    says = page.locator(f"{PANEL} .mt-inspector .say")
+    upstream = page.locator(f"{PANEL} svg.upstream")
+    upstream.scroll_into_view_if_needed()
+    upstream.locator("rect[data-row='1'][data-column='2']").hover()
+    playwright.expect(says).to_contain_text("The upstream gradient is 1 at output pixel (1, 2)")
+    assert page.locator(f"{PANEL} svg.input-gradient rect.chosen").count() == 9
+    upstream.focus()
+    page.keyboard.press("ArrowUp")
+    playwright.expect(says).to_contain_text("output pixel (0, 2)")
+    assert page.locator(f"{PANEL} svg.input-gradient rect.chosen").count() == 6  # a row of the kernel meets the padding
+    assert notebook.run_cell("inspector.pixel, inspector.weight").startswith("(2, [0.0, 0.0, 0.0, 2.0")
+
+
+def drive_pooling(notebook):
+    page = notebook.page
+    says = page.locator(f"{PANEL} .mt-inspector .say")
+    pooled = page.locator(f"{PANEL} svg.pooled")
+    pooled.scroll_into_view_if_needed()
+    pooled.locator("rect[data-row='1'][data-column='0']").hover()
+    playwright.expect(says).to_contain_text("Window (1, 0): the largest is 7 at row 2, column 0")
+    pooled.focus()
+    page.keyboard.press("ArrowRight")
+    playwright.expect(says).to_contain_text("Window (1, 1): the largest is 9 at row 3, column 2")
+    assert notebook.run_cell("inspector.window, inspector.winners") == "(3, 14)"
+
+
+def drive_cross_entropy(notebook):
+    page = notebook.page
+    picture = page.locator(f"{PANEL} img.widget-image")
+    picture.scroll_into_view_if_needed()
+    before = picture.get_attribute("src")
+    slider = page.locator(f"{PANEL} .widget-slider").first
+    slider.locator(".noUi-handle").focus()
+    page.keyboard.press("ArrowRight")
+    playwright.expect(page.locator(f"{PANEL} .widget-html", has_text="Logits 3, 1, -1")).to_be_visible()
+    playwright.expect(picture).not_to_have_attribute("src", before)
+    box = slider.locator(".noUi-base").bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 1, box["y"] + box["height"] / 2)  # far to the right: 150
+    playwright.expect(page.locator(f"{PANEL} .widget-html", has_text="has left the numbers")).to_be_visible()
+    assert "'log_sum_exp': 0.0" in notebook.run_cell("for name, result in inspector.results")
+
+
+def drive_autograd(notebook):
+    page = notebook.page
+    says = page.locator(f"{PANEL} .mt-inspector .say")
+    graph = page.locator(f"{PANEL} svg.graph")
+    graph.scroll_into_view_if_needed()
+    page.locator(f"{PANEL} .mt-inspector button.next").click()
+    playwright.expect(says).to_contain_text("Sum: sends Mul [1, 1, 1, …]")
+    graph.focus()
+    page.keyboard.press("ArrowRight")
+    playwright.expect(says).to_contain_text("Mul: sends Add")
+    assert graph.locator("path.arrow.exact").count() == 2
+    assert notebook.run_cell("inspector.step, inspector.steps").startswith("(2, 'Mul: sends Add")
+
+
+def drive_training(notebook):
+    page = notebook.page
+    slider = page.locator(f"{PANEL} .widget-slider", has=page.locator(".widget-label", has_text=re.compile("^mistake$")))
+    slider.scroll_into_view_if_needed()
+    before = notebook.run_cell("mistakes.chosen")
+    slider.locator(".noUi-handle").focus()
+    page.keyboard.press("ArrowRight")
+    playwright.expect(slider.locator(".widget-readout")).to_have_text("1")
+    assert notebook.run_cell("mistakes.chosen") != before
+
+
 DRIVES = {
     "00_start_here": drive_start_here,
     "02_im2col": drive_im2col,
     "04_conv_forward": drive_conv_forward,
+    "05_conv_backward": drive_conv_backward,
+    "06_pooling": drive_pooling,
+    "07_cross_entropy": drive_cross_entropy,
+    "08_autograd": drive_autograd,
+    "10_cifar10_training": drive_training,
 }

@@ -8,24 +8,30 @@ function render({ model, el }) {
   const nodes = model.get("nodes"), edges = model.get("edges"), steps = model.get("steps");
   const back = element("button", { type: "button" }, "◀ back"), on = element("button", { type: "button", class: "next" }, "step ▶");
   const counter = element("span", {});
+  const skips = edges.map(([source, target]) => nodes[target].x - nodes[source].x > 1);
+  const top = skips.includes(true) ? 44 : 0;  // room for the arrows that pass over other layers
   const width = 2 * MARGIN + (1 + Math.max(...nodes.map((node) => node.x))) * COLUMN;
-  const height = 2 * MARGIN + (1 + Math.max(...nodes.map((node) => node.y))) * LINE;
+  const height = 2 * MARGIN + top + (1 + Math.max(...nodes.map((node) => node.y))) * LINE;
   const svg = shape("svg", { class: "graph", width, height, viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "group" });
   box.append(element("div", { class: "controls" }, back, on, counter), svg, sentence);
 
-  const middle = (node) => ({ x: MARGIN + (node.x + 0.5) * COLUMN, y: MARGIN + (node.y + 0.4) * LINE });
+  const middle = (node) => ({ x: MARGIN + (node.x + 0.5) * COLUMN, y: MARGIN + top + (node.y + 0.4) * LINE });
   const parallel = new Map();  // how many arrows between the same two boxes were drawn already
-  const arrows = edges.map(([source, target]) => {
+  const arrows = edges.map(([source, target], index) => {
     const a = middle(nodes[source]), b = middle(nodes[target]), key = `${source} ${target}`;
     const bend = 16 * (parallel.get(key) ?? 0);
     parallel.set(key, (parallel.get(key) ?? 0) + 1);
-    // An arrow that passes over other layers swings around their boxes.
-    const swing = Math.abs(nodes[target].x - nodes[source].x) > 1 ? -34 : 0;
-    const x1 = a.x + BOX.width / 2, x2 = b.x - BOX.width / 2 - 5;
-    const path = shape("path", {
-      class: "arrow", d: `M ${x1} ${a.y + bend} C ${x1 + 30} ${a.y + bend + swing}, ${x2 - 30} ${b.y + bend + swing}, ${x2} ${b.y + bend}`,
-    });
-    const head = shape("path", { class: "head", d: `M ${x2} ${b.y + bend - 4} l 6 4 l -6 4 z` });
+    let line, tip;
+    if (skips[index]) {  // from the upper side of one box over everything to the upper side of the other
+      const y = b.y - BOX.height / 2 - 5, x = b.x + bend;
+      line = `M ${a.x} ${a.y - BOX.height / 2} C ${a.x} ${MARGIN - 20}, ${x} ${MARGIN - 20}, ${x} ${y}`;
+      tip = `M ${x - 4} ${y} l 4 6 l 4 -6 z`;
+    } else {
+      const x1 = a.x + BOX.width / 2, x2 = b.x - BOX.width / 2 - 5, y = b.y + bend;
+      line = `M ${x1} ${a.y + bend} C ${x1 + 30} ${a.y + bend}, ${x2 - 30} ${y}, ${x2} ${y}`;
+      tip = `M ${x2} ${y - 4} l 6 4 l -6 4 z`;
+    }
+    const path = shape("path", { class: "arrow", d: line }), head = shape("path", { class: "head", d: tip });
     svg.append(path, head);
     return [path, head];
   });

@@ -66,7 +66,7 @@ trainer = Trainer(model, train_set, test_set, recipe)
 images, labels = next(iter(trainer.batches.epoch(0)))
 rows = audit(model, lambda: trainer.train_step(images, labels))
 for row in rows:
-    print(f"{row['name']:<12} {str(tuple(row['shape'])):<16} got a gradient and moved")
+    print(f"{row['name']:<12} {tuple(row['shape'])!s:<16} got a gradient and moved")
 
 # %% [markdown]
 # **Two**: from the same weights and batches, our losses follow PyTorch's, step by step. Float32 rounding grows as training goes on, for PyTorch too, so the

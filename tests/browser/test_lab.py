@@ -206,7 +206,9 @@ def drive_autograd(notebook):
 
 def drive_training(notebook):
     page = notebook.page
-    slider = page.locator(f"{PANEL} .widget-slider", has=page.locator(".widget-label", has_text=re.compile("^mistake$")))
+    slider = page.locator(
+        f"{PANEL} .widget-slider", has=page.locator(".widget-label", has_text=re.compile("^mistake$"))
+    )
     slider.scroll_into_view_if_needed()
     before = notebook.run_cell("mistakes.chosen")
     slider.locator(".noUi-handle").focus()

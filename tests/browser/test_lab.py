@@ -201,7 +201,7 @@ def drive_autograd(notebook):
     page.keyboard.press("ArrowRight")
     playwright.expect(says).to_contain_text("Mul: sends Add")
     assert graph.locator("path.arrow.exact").count() == 2
-    assert notebook.run_cell("inspector.step, inspector.steps").startswith("(2, 'Mul: sends Add")
+    assert "'Mul: sends Add" in notebook.run_cell("inspector.step, inspector.steps")
 
 
 def drive_training(notebook):

@@ -27,8 +27,10 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="session", params=["light", "dark"])
 def lab(request, tmp_path_factory):
-    """A server over a copy of the notebooks, in each theme."""
-    folder = tmp_path_factory.mktemp("notebooks")
+    """A server over a copy of the notebooks and of the results they read, in each theme."""
+    folder = tmp_path_factory.mktemp("book") / "notebooks"
+    folder.mkdir()
+    shutil.copytree(ROOT / "results", folder.parent / "results")
     for name in NAMES:
         shutil.copy(ROOT / "notebooks" / f"{name}.ipynb", folder)
     server = Lab(folder, theme=f"JupyterLab {request.param.capitalize()}")

@@ -77,7 +77,8 @@ class Project:
         return self._python("setup.py", "build_ext", "--inplace", **environment)
 
     def run(self, program: str) -> subprocess.CompletedProcess:
-        return self._python("-c", program)
+        # -S: without site-packages, where `pip install -e .` of the real project would be found.
+        return self._python("-S", "-c", program)
 
 
 @pytest.fixture

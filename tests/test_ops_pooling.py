@@ -14,6 +14,7 @@ GEOMETRIES = [
     ((2, 3, 32, 32), 2, None, 0, 1, False),
     ((3, 2, 16, 16), 2, 2, 0, 1, False),
     ((2, 3, 7, 11), 2, 2, 0, 1, False),
+    ((2, 3, 18, 38), 3, 2, 1, 1, False),  # half as large, by windows that overlap
     ((2, 3, 7, 11), 2, 2, 0, 1, True),
     ((2, 3, 19, 37), (3, 2), (2, 1), (1, 1), 1, False),
     ((1, 2, 21, 35), (2, 5), (1, 2), (1, 2), (3, 2), False),
@@ -75,6 +76,29 @@ def test_max_pool2d_backward(dtype, geometry, rng):
     additions = np.prod(np.broadcast_to(window[0], 2))
     bound = additions * np.finfo(dtype).eps * x.grad.numpy()
     within(backend.max_pool2d_backward(nd(upstream), nd(indices.numpy()), shape), gradient.numpy(), bound)
+
+
+@pytest.mark.parametrize("stray", (0, 1, 50))
+@pytest.mark.parametrize("dtype", FLOATING)
+def test_max_pool2d_backward_goes_where_the_indices_say(dtype, stray, rng):
+    """Also where outputs point into another's 2x2 window, which no forward pass of 2x2 windows would say."""
+    planes, height, width = 6, 8, 44
+    upstream = draw(rng, (2, 3, height // 2, width // 2), dtype)
+    rows, columns = np.mgrid[0 : height // 2, 0 : width // 2]
+    corner = rng.integers(0, 2, (2, *upstream.shape))
+    indices = (2 * rows + corner[0]) * width + 2 * columns + corner[1]
+    indices.reshape(-1)[rng.choice(indices.size, stray, replace=False)] = rng.integers(0, height * width, stray)
+    wanted, magnitude = np.zeros((2, planes, height * width))
+    flat = (np.arange(planes)[:, None], indices.reshape(planes, -1))
+    np.add.at(wanted, flat, upstream.reshape(planes, -1))
+    np.add.at(magnitude, flat, np.abs(upstream.reshape(planes, -1)))
+    gradient = backend.max_pool2d_backward(nd(upstream), nd(indices), (2, 3, height, width))
+    within(gradient.reshape((planes, -1)), wanted, 50 * np.finfo(dtype).eps * magnitude)
+    for wrong in (height * width, -1, 2**32 + 1):  # the last one is 1 in its lower 32 bits
+        outside = indices.copy()
+        outside[1, 2, 0, 0] = wrong
+        with pytest.raises(IndexError, match=f"not below {height * width}"):
+            backend.max_pool2d_backward(nd(upstream), nd(outside), (2, 3, height, width))
 
 
 @pytest.mark.parametrize("divisor_override", (None, 3, -7))

@@ -54,7 +54,7 @@ void average_row(const T* input, T* output, const WindowSide& columns, int64_t f
 
     int64_t ow = 0;
     for (; ow < first_whole; ow++) average_one(ow);
-    ow = for_each_lanes<T>(first_whole, end_whole, [&](int64_t lanes_begin) {
+    ow = for_each_lanes(first_whole, end_whole, kPoolLanes<T>, [&](int64_t lanes_begin) {
         const T* base = input + columns.start(lanes_begin);
         PoolVector<T> sums{};
         for (int64_t h = height.begin; h < height.end; h++) {

@@ -28,21 +28,25 @@ T sum_of(const T* values, int64_t count) {
 
 }  // namespace
 
-// upstream (N, O, H', W') -> bias_grad (O,).
+// upstream (N, O, H', W') -> bias_grad (O,). Threads share the images, as in the kernels that wrote upstream: each
+// finds its part in its own core's cache.
 void conv2d_bias_grad(const NDArray& upstream, NDArray& bias_grad) {
     const int64_t batch = upstream.shape(0), channels = upstream.shape(1),
                   pixels = upstream.shape(2) * upstream.shape(3);
     constexpr int64_t kElementsPerThread = 50'000;
+    NDArray plane_sums = NDArray::empty({batch, channels}, DType::float64);
     dispatch_floating(upstream.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        parallel_for(channels, kElementsPerThread / (batch * pixels + 1) + 1, [&](int64_t begin, int64_t end) {
-            for (int64_t o = begin; o < end; o++) {
-                double total = 0;
-                for (int64_t n = 0; n < batch; n++)
-                    total += sum_of(upstream.data<T>() + (n * channels + o) * pixels, pixels);
-                bias_grad.data<T>()[o] = static_cast<T>(total);
-            }
+        double* sums = plane_sums.data<double>();
+        const T* planes = upstream.data<T>();
+        parallel_for(batch * channels, kElementsPerThread / (pixels + 1) + 1, [=](int64_t begin, int64_t end) {
+            for (int64_t plane = begin; plane < end; plane++) sums[plane] = sum_of(planes + plane * pixels, pixels);
         });
+        for (int64_t o = 0; o < channels; o++) {
+            double total = 0;
+            for (int64_t n = 0; n < batch; n++) total += sums[n * channels + o];
+            bias_grad.data<T>()[o] = static_cast<T>(total);
+        }
     });
 }
 

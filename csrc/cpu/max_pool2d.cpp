@@ -4,7 +4,8 @@
 //   max_pool2d_vectorised: the same for several neighbouring outputs at once. Lane j holds the best so far of output j,
 //   and where it stood.
 //
-//   max_pool2d_backward: each upstream element is added to the gradient at its index.
+//   max_pool2d_backward: each upstream element is added to the gradient at its index; for 2x2 windows, which share no
+//   element, every element of the gradient is written once instead.
 //
 // All of them give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number
 // of threads.
@@ -57,28 +58,47 @@ void pool_one(const Plane<T>& plane, const WindowSide& rows, const WindowSide& c
     plane.indices[oh * outputs_w + ow] = best_index;
 }
 
+// indices[lane] = base_index + lane * stride_w + offsets[lane]. Indices are 64 bits wide, so they fill two vectors
+// where T is float32.
+template <class T, int Bytes>
+inline __attribute__((always_inline)) void store_indices(int64_t* indices, PoolVector<PoolInt<T>, Bytes> offsets,
+                                                         int64_t base_index, int64_t stride_w) {
+    constexpr int kTogether = kPoolLanes<int64_t, kVectorBytes> < kPoolLanes<T, Bytes>
+                                  ? kPoolLanes<int64_t, kVectorBytes>
+                                  : kPoolLanes<T, Bytes>;
+    using Narrow = PoolVector<PoolInt<T>, kTogether * sizeof(T)>;
+    using Wide = PoolVector<int64_t, kTogether * 8>;
+    Wide lane_starts;
+    for (int lane = 0; lane < kTogether; lane++) lane_starts[lane] = lane * stride_w;
+#pragma GCC unroll 4
+    for (int first = 0; first < kPoolLanes<T, Bytes>; first += kTogether) {
+        Narrow part;
+        std::memcpy(&part, reinterpret_cast<const char*>(&offsets) + first * sizeof(T), sizeof(part));
+        const Wide index = __builtin_convertvector(part, Wide) + lane_starts + (base_index + first * stride_w);
+        std::memcpy(indices + first, &index, sizeof(index));
+    }
+}
+
 // The outputs [ow, ow + kPoolLanes) of one row. Their windows are whole along the width; elements [first_h, end_h) are
 // inside along the height. The arguments from first_h on are constants where this is inlined for 2x2 windows.
-template <class T>
+template <class T, int Bytes>
 inline __attribute__((always_inline)) void pool_lanes(const T* base, int64_t base_index, int64_t row_step,
                                                       int64_t column_step, T* output, int64_t* indices, int64_t first_h,
                                                       int64_t end_h, int64_t kernel_w, int64_t stride_w) {
-    using Ints = PoolVector<PoolInt<T>>;
-    PoolVector<T> best = load_neighbours(base + first_h * row_step, 0, stride_w);
+    using Ints = PoolVector<PoolInt<T>, Bytes>;
+    PoolVector<T, Bytes> best = load_neighbours<T, Bytes>(base + first_h * row_step, 0, stride_w);
     Ints best_offset = Ints{} + static_cast<PoolInt<T>>(first_h * row_step);  // from the window's first element
     for (int64_t kh = first_h; kh < end_h; kh++) {
         for (int64_t kw = kh == first_h ? 1 : 0; kw < kernel_w; kw++) {
-            const PoolVector<T> value = load_neighbours(base + kh * row_step, kw * column_step, stride_w);
+            const PoolVector<T, Bytes> value =
+                load_neighbours<T, Bytes>(base + kh * row_step, kw * column_step, stride_w);
             const auto better = (value > best) | (value != value);
             best = better ? value : best;
             best_offset = better ? Ints{} + static_cast<PoolInt<T>>(kh * row_step + kw * column_step) : best_offset;
         }
     }
-    PoolIndices<T> lane_starts;
-    for (int lane = 0; lane < kPoolLanes<T>; lane++) lane_starts[lane] = lane * stride_w;
-    const PoolIndices<T> best_index = __builtin_convertvector(best_offset, PoolIndices<T>) + lane_starts + base_index;
     std::memcpy(output, &best, sizeof(best));
-    std::memcpy(indices, &best_index, sizeof(best_index));
+    store_indices<T, Bytes>(indices, best_offset, base_index, stride_w);
 }
 
 // One row of outputs. The windows of [first_whole, end_whole) are whole along the width and go several at a time; those
@@ -87,23 +107,39 @@ template <class T>
 void pool_row(const Plane<T>& plane, const WindowSide& rows, const WindowSide& columns, int64_t first_whole,
               int64_t end_whole, int64_t outputs_w, int64_t oh) {
     const int64_t first_h = rows.first_inside(oh), end_h = rows.end_inside(oh);
-    const bool is_2x2 = columns.kernel == 2 && columns.stride == 2 && columns.dilation == 1 && first_h == 0 &&
-                        end_h == 2 && rows.dilation == 1;
     int64_t ow = 0;
     for (; ow < first_whole; ow++) pool_one(plane, rows, columns, outputs_w, oh, ow);
-    ow = for_each_lanes<T>(first_whole, end_whole, [&](int64_t lanes_begin) {
-        const int64_t base_index = rows.start(oh) * columns.input + columns.start(lanes_begin);
+    ow = for_each_lanes(ow, end_whole, kPoolLanes<T>, [&](int64_t begin) {
         // Before the plane where the first rows are padding: a number, not an address that is read.
-        const T* base = plane.input + base_index;
-        T* output = plane.output + oh * outputs_w + lanes_begin;
-        int64_t* indices = plane.indices + oh * outputs_w + lanes_begin;
-        if (is_2x2)
-            pool_lanes(base, base_index, columns.input, 1, output, indices, 0, 2, 2, 2);
-        else
-            pool_lanes(base, base_index, rows.dilation * columns.input, columns.dilation, output, indices, first_h,
-                       end_h, columns.kernel, columns.stride);
+        const int64_t base_index = rows.start(oh) * columns.input + columns.start(begin);
+        const int64_t at = oh * outputs_w + begin;
+        pool_lanes<T, kShortVectorBytes>(plane.input + base_index, base_index, rows.dilation * columns.input,
+                                         columns.dilation, plane.output + at, plane.indices + at, first_h, end_h,
+                                         columns.kernel, columns.stride);
     });
     for (; ow < outputs_w; ow++) pool_one(plane, rows, columns, outputs_w, oh, ow);
+}
+
+// The commonest window: 2x2, two apart, all of it inside. Then everything that pool_row works out for each row is a
+// constant, which matters where a row has no more than a vector or two of outputs.
+bool is_2x2_inside(const WindowSide& rows, const WindowSide& columns, int64_t outputs_h, int64_t outputs_w) {
+    const auto is_halving = [](const WindowSide& side, int64_t outputs) {
+        return side.kernel == 2 && side.stride == 2 && side.padding == 0 && side.dilation == 1 &&
+               2 * outputs <= side.input;
+    };
+    return is_halving(rows, outputs_h) && is_halving(columns, outputs_w);
+}
+
+// Bytes: what a vector of outputs holds; a row has at least that many.
+template <class T, int Bytes>
+void pool_plane_2x2(const Plane<T>& plane, int64_t input_w, int64_t outputs_h, int64_t outputs_w) {
+    for (int64_t oh = 0; oh < outputs_h; oh++) {
+        for_each_lanes(0, outputs_w, kPoolLanes<T, Bytes>, [&](int64_t ow) {
+            const int64_t base_index = 2 * oh * input_w + 2 * ow, at = oh * outputs_w + ow;
+            pool_lanes<T, Bytes>(plane.input + base_index, base_index, input_w, 1, plane.output + at,
+                                 plane.indices + at, 0, 2, 2, 2);
+        });
+    }
 }
 
 // Calls body(plane, output rows, output columns) for each plane of the batch.
@@ -119,6 +155,61 @@ void for_each_plane(const NDArray& input, const Window& window, NDArray& output,
                  outputs_h, outputs_w);
         }
     });
+}
+
+// One plane of the gradient, where every index lies in the 2x2 window of its own output: each element of the gradient
+// is then written once, upstream or 0, and nothing has to be zeroed before or added. False if an index lies elsewhere,
+// or if a row of outputs is too short for a vector; the plane is then still to be done.
+template <class T>
+bool spread_plane_2x2(const T* upstream, const int64_t* indices, int64_t outputs_h, int64_t outputs_w, T* gradient) {
+    constexpr int kLanesHere = kPoolLanes<int64_t, kVectorBytes>;
+    constexpr int kBytes = kLanesHere * static_cast<int>(sizeof(T));
+    using Indices = PoolVector<int64_t, kVectorBytes>;
+    using Values = PoolVector<T, kBytes>;
+    using Narrow = PoolVector<PoolInt<T>, kBytes>;  // exact where `elsewhere` stays 0
+    if (outputs_w < kLanesHere) return false;
+    const int64_t width = 2 * outputs_w;
+    Indices lane_starts, elsewhere{};
+    for (int lane = 0; lane < kLanesHere; lane++) lane_starts[lane] = 2 * lane;
+    for (int64_t oh = 0; oh < outputs_h; oh++) {
+        for_each_lanes(0, outputs_w, kLanesHere, [&](int64_t ow) {
+            const int64_t first = 2 * oh * width + 2 * ow, at = oh * outputs_w + ow;
+            const Indices offset = load_pool<int64_t, kVectorBytes>(indices + at) - lane_starts - first;
+            const Narrow narrow = __builtin_convertvector(offset, Narrow);
+            const Values values = load_pool<T, kBytes>(upstream + at);
+            for (int row = 0; row < 2; row++) {
+                const Narrow start = Narrow{} + static_cast<PoolInt<T>>(row * width);
+                const Values left = narrow == start ? values : Values{};
+                const Values right = narrow == start + 1 ? values : Values{};
+                const Values low = interleave<T, kBytes>(left, right, 0),
+                             high = interleave<T, kBytes>(left, right, kLanesHere / 2);
+                T* to = gradient + first + row * width;
+                std::memcpy(to, &low, sizeof(low));
+                std::memcpy(to + kLanesHere, &high, sizeof(high));
+            }
+            elsewhere |= (offset != 0) & (offset != 1) & (offset != width) & (offset != width + 1);
+        });
+    }
+    for (int lane = 0; lane < kLanesHere; lane++) {
+        if (elsewhere[lane] != 0) return false;
+    }
+    return true;
+}
+
+// One plane of the gradient; false when an index lies outside it.
+template <class T>
+bool scatter_plane(const T* upstream, const int64_t* indices, int64_t outputs, T* gradient, int64_t inputs) {
+    std::fill_n(gradient, inputs, T{0});
+    bool all_inside = true;
+    for (int64_t i = 0; i < outputs; i++) {
+        const int64_t index = indices[i];
+        if (index < 0 || index >= inputs) {
+            all_inside = false;
+            continue;
+        }
+        gradient[index] += upstream[i];
+    }
+    return all_inside;
 }
 
 }  // namespace
@@ -143,21 +234,28 @@ void max_pool2d_vectorised(const NDArray& input, const Window& window, NDArray& 
     const bool offsets_fit = (rows.kernel * rows.dilation + 1) * columns.input <= std::numeric_limits<int32_t>::max();
     if (!offsets_fit || !loads_neighbours(columns)) return max_pool2d_naive(input, window, output, indices);
     const int64_t first_whole = columns.first_whole(output.shape(3)), end_whole = columns.end_whole(output.shape(3));
+    const bool is_2x2 = is_2x2_inside(rows, columns, output.shape(2), output.shape(3));
     dispatch_floating(input.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        for_each_plane<T>(input, window, output, indices,
-                          [=](const Plane<T>& plane, int64_t outputs_h, int64_t outputs_w) {
-                              for (int64_t oh = 0; oh < outputs_h; oh++) {
-                                  pool_row(plane, rows, columns, first_whole, end_whole, outputs_w, oh);
-                              }
-                          });
+        for_each_plane<T>(
+            input, window, output, indices, [=](const Plane<T>& plane, int64_t outputs_h, int64_t outputs_w) {
+                if (is_2x2 && outputs_w >= kLanes<T>)
+                    return pool_plane_2x2<T, kVectorBytes>(plane, columns.input, outputs_h, outputs_w);
+                if (is_2x2 && outputs_w >= kPoolLanes<T>)
+                    return pool_plane_2x2<T, kShortVectorBytes>(plane, columns.input, outputs_h, outputs_w);
+                for (int64_t oh = 0; oh < outputs_h; oh++) {
+                    pool_row(plane, rows, columns, first_whole, end_whole, outputs_w, oh);
+                }
+            });
     });
 }
 
 bool max_pool2d_backward(const NDArray& upstream_array, const NDArray& indices_array, NDArray& gradient_array) {
     const int64_t planes = gradient_array.shape(0) * gradient_array.shape(1);
-    const int64_t input_size = gradient_array.shape(2) * gradient_array.shape(3),
-                  output_size = upstream_array.shape(2) * upstream_array.shape(3);
+    const Pair input{gradient_array.shape(2), gradient_array.shape(3)},
+        output{upstream_array.shape(2), upstream_array.shape(3)};
+    const int64_t input_size = input.h * input.w, output_size = output.h * output.w;
+    const bool is_halved = input == Pair{2 * output.h, 2 * output.w};
     std::atomic<bool> all_inside{true};
     dispatch_floating(upstream_array.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -166,17 +264,8 @@ bool max_pool2d_backward(const NDArray& upstream_array, const NDArray& indices_a
                 const T* upstream = upstream_array.data<T>() + p * output_size;
                 const int64_t* indices = indices_array.data<int64_t>() + p * output_size;
                 T* gradient = gradient_array.data<T>() + p * input_size;
-                std::fill_n(gradient, input_size, T{0});
-                bool inside = true;
-                for (int64_t i = 0; i < output_size; i++) {
-                    const int64_t index = indices[i];
-                    if (index < 0 || index >= input_size) {
-                        inside = false;
-                        continue;
-                    }
-                    gradient[index] += upstream[i];
-                }
-                if (!inside) all_inside = false;
+                if (is_halved && spread_plane_2x2(upstream, indices, output.h, output.w, gradient)) continue;
+                if (!scatter_plane(upstream, indices, output_size, gradient, input_size)) all_inside = false;
             }
         });
     });

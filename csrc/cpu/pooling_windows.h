@@ -44,28 +44,29 @@ inline WindowSide columns_of(const Window& window, int64_t width) {
     return {width, window.kernel.w, window.stride.w, window.padding.w, window.dilation.w};
 }
 
-// How many neighbouring outputs are computed at once: 32 bytes' worth even where registers hold 64, since rows of small
-// images are short.
-constexpr int kPoolVectorBytes = kVectorBytes < 32 ? kVectorBytes : 32;
-template <class T>
-constexpr int kPoolLanes = kPoolVectorBytes / static_cast<int>(sizeof(T));
+// How many neighbouring outputs are computed at once: 32 bytes' worth where nothing else is said, even if registers
+// hold 64, since rows of small images are short.
+constexpr int kShortVectorBytes = kVectorBytes < 32 ? kVectorBytes : 32;
+template <class T, int Bytes = kShortVectorBytes>
+constexpr int kPoolLanes = Bytes / static_cast<int>(sizeof(T));
 
-template <class T>
+template <class T, int Bytes = kShortVectorBytes>
 struct PoolVectorType {
-    typedef T type __attribute__((vector_size(kPoolVectorBytes)));
+    typedef T type __attribute__((vector_size(Bytes)));
 };
-template <class T>
-using PoolVector = typename PoolVectorType<T>::type;
+template <class T, int Bytes = kShortVectorBytes>
+using PoolVector = typename PoolVectorType<T, Bytes>::type;
 
-// Calls body(ow) for neighbouring outputs from ow on, kPoolLanes at a time, until [begin, end) is covered, and returns
+// Calls body(ow) for neighbouring outputs from ow on, `lanes` at a time, until [begin, end) is covered, and returns
 // where it ended: end, or begin where there are fewer outputs than lanes. The last call may go over outputs a second
 // time.
-template <class T, class Body>
-inline __attribute__((always_inline)) int64_t for_each_lanes(int64_t begin, int64_t end, const Body& body) {
-    if (end - begin < kPoolLanes<T>) return begin;
+template <class Body>
+inline __attribute__((always_inline)) int64_t for_each_lanes(int64_t begin, int64_t end, int64_t lanes,
+                                                             const Body& body) {
+    if (end - begin < lanes) return begin;
     int64_t ow = begin;
-    for (; ow + kPoolLanes<T> <= end; ow += kPoolLanes<T>) body(ow);
-    if (ow < end) body(end - kPoolLanes<T>);
+    for (; ow + lanes <= end; ow += lanes) body(ow);
+    if (ow < end) body(end - lanes);
     return end;
 }
 
@@ -73,34 +74,44 @@ inline __attribute__((always_inline)) int64_t for_each_lanes(int64_t begin, int6
 template <class T>
 using PoolInt = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
 
-// As many 64-bit numbers as T has lanes: indices, as they are stored.
-template <class T>
-struct PoolIndicesType {
-    typedef int64_t type __attribute__((vector_size(kPoolLanes<T> * 8)));
-};
-template <class T>
-using PoolIndices = typename PoolIndicesType<T>::type;
-
-template <class T>
-inline PoolVector<T> load_pool(const T* source) {
-    PoolVector<T> vector;
+template <class T, int Bytes>
+inline PoolVector<T, Bytes> load_pool(const T* source) {
+    PoolVector<T, Bytes> vector;
     std::memcpy(&vector, source, sizeof(vector));
     return vector;
 }
 
 // Every second of 2 * kPoolLanes elements, from the first (Odd = 0) or the second (Odd = 1) on.
-template <class T, int Odd>
-inline __attribute__((always_inline)) PoolVector<T> every_second(const T* source) {
-    const PoolVector<T> low = load_pool(source), high = load_pool(source + kPoolLanes<T>);
-    PoolVector<PoolInt<T>> from;
-    for (int lane = 0; lane < kPoolLanes<T>; lane++) from[lane] = 2 * lane + Odd;
+template <class T, int Bytes, int Odd>
+inline __attribute__((always_inline)) PoolVector<T, Bytes> every_second(const T* source) {
+    constexpr int kLanesHere = kPoolLanes<T, Bytes>;
+    const PoolVector<T, Bytes> low = load_pool<T, Bytes>(source), high = load_pool<T, Bytes>(source + kLanesHere);
+    PoolVector<PoolInt<T>, Bytes> from;
+    for (int lane = 0; lane < kLanesHere; lane++) from[lane] = 2 * lane + Odd;
 #if defined(__clang__)
-    PoolVector<T> result;
-    for (int lane = 0; lane < kPoolLanes<T>; lane++)
-        result[lane] = from[lane] < kPoolLanes<T> ? low[from[lane]] : high[from[lane] - kPoolLanes<T>];
+    PoolVector<T, Bytes> result;
+    for (int lane = 0; lane < kLanesHere; lane++)
+        result[lane] = from[lane] < kLanesHere ? low[from[lane]] : high[from[lane] - kLanesHere];
     return result;
 #else
     return __builtin_shuffle(low, high, from);
+#endif
+}
+
+// The lanes of a and b in turns: a[first], b[first], a[first + 1], ... fills a vector.
+template <class T, int Bytes>
+inline __attribute__((always_inline)) PoolVector<T, Bytes> interleave(PoolVector<T, Bytes> a, PoolVector<T, Bytes> b,
+                                                                      int first) {
+    constexpr int kLanesHere = kPoolLanes<T, Bytes>;
+    PoolVector<PoolInt<T>, Bytes> from;
+    for (int lane = 0; lane < kLanesHere; lane++) from[lane] = first + lane / 2 + lane % 2 * kLanesHere;
+#if defined(__clang__)
+    PoolVector<T, Bytes> result;
+    for (int lane = 0; lane < kLanesHere; lane++)
+        result[lane] = from[lane] < kLanesHere ? a[from[lane]] : b[from[lane] - kLanesHere];
+    return result;
+#else
+    return __builtin_shuffle(a, b, from);
 #endif
 }
 
@@ -108,10 +119,11 @@ inline __attribute__((always_inline)) PoolVector<T> every_second(const T* source
 // `base` is where the first window's row begins; all these windows lie inside the input. For stride 2 the elements in
 // between are read too. An even column reads to the right of its last element, where the window, wider than 1, goes on;
 // any other reads to the left of its first. So nothing outside the windows' row is touched.
-template <class T>
-inline __attribute__((always_inline)) PoolVector<T> load_neighbours(const T* base, int64_t column, int64_t stride) {
-    if (stride == 1) return load_pool(base + column);
-    return column == 0 ? every_second<T, 0>(base) : every_second<T, 1>(base + column - 1);
+template <class T, int Bytes = kShortVectorBytes>
+inline __attribute__((always_inline)) PoolVector<T, Bytes> load_neighbours(const T* base, int64_t column,
+                                                                           int64_t stride) {
+    if (stride == 1) return load_pool<T, Bytes>(base + column);
+    return column == 0 ? every_second<T, Bytes, 0>(base) : every_second<T, Bytes, 1>(base + column - 1);
 }
 
 // load_neighbours serves these windows.

@@ -10,7 +10,7 @@ namespace mt::cpu {
 namespace {
 
 // A thread is worth waking for this many multiply-adds, or this many numbers copied.
-constexpr int64_t kMultiplyAddsPerThread = 200'000;
+constexpr int64_t kMultiplyAddsPerThread = 500'000;
 constexpr int64_t kCopiesPerThread = 20'000;
 
 template <class T>
@@ -45,14 +45,11 @@ void matmul_blocked(const NDArray& a, const NDArray& b, bool transpose_a, bool t
         T* packed_b = packed_a + plan.packed_a_size();
 
         for_each_product<T>(a, b, transpose_a, transpose_b, output, [&](const Product<T>& product) {
-            const int64_t panels = plan.row_panels + plan.column_panels;
-            parallel_for(panels, divide_up(kCopiesPerThread, plan.inner * plan.tile_columns + 1),
-                         [&](int64_t begin, int64_t end) {
-                             pack_a(plan, product.a, std::min(begin, plan.row_panels), std::min(end, plan.row_panels),
-                                    packed_a);
-                             pack_b(plan, product.b, std::max<int64_t>(begin - plan.row_panels, 0),
-                                    std::max<int64_t>(end - plan.row_panels, 0), packed_b);
-                         });
+            // A thread packs the columns of B that it will multiply: what another core has written is slow to read.
+            parallel_for(plan.row_panels, divide_up(kCopiesPerThread, plan.inner * plan.left_stride + 1),
+                         [&](int64_t begin, int64_t end) { pack_a(plan, product.a, begin, end, packed_a); });
+            parallel_for(plan.column_panels, divide_up(kCopiesPerThread, plan.inner * plan.tile_columns + 1),
+                         [&](int64_t begin, int64_t end) { pack_b(plan, product.b, begin, end, packed_b); });
             if (bias != nullptr) {
                 for (int64_t row = 0; row < plan.rows; row++)
                     std::memcpy(product.output + row * plan.columns, bias->raw(), bias->bytes());

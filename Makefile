@@ -14,7 +14,7 @@ help:
 	@echo "make lab            set up if needed, then open the workbook in JupyterLab"
 	@echo "make test           set up if needed, then run all tests and all notebooks"
 	@echo "make setup          the set-up alone: .venv, dependencies, the compiled backend"
-	@echo "make lint           ruff, mypy, clang-format, and whether the notebooks are executed and clean"
+	@echo "make lint           ruff, mypy, clang-format, and whether notebooks and README agree with their sources"
 	@echo "make notebooks      run the notebooks in full (this trains) and write them from notebooks/src"
 	@echo "make browser-test   drive the workbook in a real browser; needs Chromium"
 	@echo "make constraints    write constraints.txt anew, with the newest versions that the ranges allow"
@@ -36,6 +36,7 @@ lint: setup
 	$(PY) -m mypy
 	find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | xargs .venv/bin/clang-format --dry-run -Werror
 	$(PY) scripts/notebooks.py check
+	$(PY) scripts/readme.py check
 
 notebooks: setup
 	$(PY) scripts/notebooks.py build

@@ -22,6 +22,23 @@ PY
 echo "Installing the newest versions that the ranges allow into a fresh environment"
 # shellcheck disable=SC2086 # PIP_ARGS is a list of words
 "$python" -m pip install --quiet --disable-pip-version-check ${PIP_ARGS:-} -r "$folder/requirements.txt"
+"$python" - <<'PY'
+import importlib.metadata
+import sys
+
+from packaging.specifiers import SpecifierSet
+
+too_new = [
+    f"{found.name} {found.version} (Python {found.metadata['Requires-Python']})"
+    for found in importlib.metadata.distributions()
+    if not SpecifierSet(found.metadata["Requires-Python"] or "").contains("3.11.0")
+]
+if too_new:
+    sys.exit(
+        "constraints.txt was not written: these do not install with Python 3.11.0, the oldest that is supported; name "
+        f"older versions of them in PIP_ARGS: {', '.join(too_new)}"
+    )
+PY
 {
     echo "# The exact versions that \`make setup\` installs, written by \`make constraints\` with $("$python" --version)."
     echo "# PyTorch's own packages for CUDA are not named: each torch asks for its own at exact versions."

@@ -3,6 +3,7 @@
 No conda channel is asked: that a solver finds these packages is not tested here.
 """
 
+import importlib.metadata
 import pathlib
 import re
 import tomllib
@@ -71,3 +72,15 @@ def test_project_range_contains_the_version_that_make_installs(requirement):
 def test_constraints_are_exact_and_without_local_tags():
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
         assert line.startswith("#") or re.fullmatch(r"[\w.-]+==[\w.]+", line), line
+
+
+@pytest.mark.parametrize("name", sorted(constrained_versions()))
+def test_constraints_suit_the_oldest_python(name):
+    """A fresh Debian 12 has Python 3.11.2; pip refuses the whole list for one package that wants 3.11.5."""
+    try:
+        metadata = importlib.metadata.metadata(name)
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("not installed here")
+    if metadata["Version"].partition("+")[0] != constrained_versions()[canonicalize_name(name)]:
+        pytest.skip("another version is installed here")
+    assert SpecifierSet(metadata["Requires-Python"] or "").contains("3.11.0")

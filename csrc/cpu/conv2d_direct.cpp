@@ -121,7 +121,7 @@ void convolve_channels(const std::vector<PixelVector>& pixels, const std::vector
     const int64_t count = static_cast<int64_t>(pixels.size()), taps = static_cast<int64_t>(offsets.size());
     const int64_t* offset = offsets.data();
     T start[Rows] = {};
-    if (bias != nullptr) std::copy_n(bias, rows, start);
+    if (bias != nullptr) std::copy_n(bias, std::min<int64_t>(rows, Rows), start);
 
     for (int64_t first = 0; first < count; first += kColumns) {
         // Beyond the last vector the last one is computed again, so that every tile is whole.

@@ -13,6 +13,7 @@ namespace py = pybind11;
 
 void bind_ndarray(py::module_& m);     // ndarray.cpp
 void bind_runtime(py::module_& m);     // runtime.cpp: memory, threads, kernel tables
+void bind_simt(py::module_& m);        // simt.cpp: the emulator's settings and traces
 void bind_build(py::module_& m);       // build_info.cpp: what was built, which GPUs there are
 void bind_conv(py::module_& m);        // conv.cpp: conv2d and its gradients, im2col, col2im
 void bind_matmul(py::module_& m);      // matmul.cpp
@@ -27,6 +28,7 @@ void bind_training(py::module_& m);    // training.cpp: SGD, batches
 
 // The zero-copy ways in and out of Python (dlpack.cpp).
 py::capsule to_dlpack(const NDArray& array);
+int32_t dlpack_device_type(const NDArray& array);  // DLPack's number for the array's device
 NDArray from_dlpack(const py::object& source);
 
 // What an op does when its arguments are not NDArrays. A mytensor.Tensor goes to the handler that mytensor registered,

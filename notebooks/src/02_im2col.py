@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 · A convolution becomes a matrix product
 #
-# *30 minutes · before: 00 · <!-- links -->*
+# *40 minutes · before: 00 · <!-- links -->*
 #
 # **The question.** A convolution is seven nested loops. How does it become one matrix product, and what does that cost?
 #
@@ -118,34 +118,81 @@ inspector.row, inspector.column, inspector.stride, inspector.padding
 # %% [markdown]
 # ## 5 One thread, one element
 #
-# A kernel that runs on thousands of threads gives each one an element of the *result*: then no two threads write to one
-# place. All that a thread knows is the flat index `i` of its element. Division and remainder take it apart into six
-# indices, and those say which pixel to copy. This is the compiled kernel:
+# A GPU runs a kernel on thousands of threads. Each one gets an element of the *result*: then no two threads write to one
+# place. All that a thread knows is the flat number `i` of its element. Division and remainder take it apart into the
+# element's indices, and those say which pixel to copy. This is the report's kernel in CUDA, one thread an element:
 
 # %% tags=["nbval-ignore-output"]
 from mytensor.inspect.source import source
 
-source("cpu/im2col.cpp", "im2col_naive")
+source("cuda/im2col.cu", "im2col_naive")
+
+# %% tags=["nbval-ignore-output"]
+source("cuda/im2col.cu", "place_in_image")
 
 # %% [markdown]
-# The same arithmetic by hand, for one element of the matrix above:
+# The same arithmetic by hand, for one thread and the matrix above (18 rows, 20 columns):
 
 # %%
 i = 107
-x_out = i % 5
-y_out = i // 5 % 4
-s = i // (5 * 4) % 3
-r = i // (5 * 4 * 3) % 3
-c = i // (5 * 4 * 3 * 3) % 2
-print(f"element {i}: channel {c}, kernel element ({r}, {s}), output pixel ({y_out}, {x_out})")
+row, column = i % 18, i // 18
+c, r, s = row // 9, row // 3 % 3, row % 3
+y_out, x_out = column // 5, column % 5
+print(f"thread {i}: matrix[{row}, {column}], that is channel {c}, kernel element ({r}, {s}), output pixel ({y_out}, {x_out})")
 print(f"it is the pixel image[{c}, {y_out - 1 + r}, {x_out - 1 + s}] = {addresses[c, y_out - 1 + r, x_out - 1 + s]:g}")
 
+# %% [markdown]
+# No GPU is needed to see that kernel run. Device `simt` executes the same `.cu` file on the CPU, thread by thread, and
+# records every access of memory when asked. What thread 107 really did:
+
 # %%
-matrix = F.unfold(mt.tensor(addresses[None]), kernel_size=3, padding=1)
-matrix.reshape(matrix.numel())[i]
+image_on_simt = mt.tensor(addresses[None].astype(np.float32), device="simt")
+with mt.use_kernel("im2col", "naive"), mt.simt.trace() as trace:
+    matrix = F.unfold(image_on_simt, kernel_size=3, padding=1)
+
+accesses = trace.launches[0].accesses
+for access in accesses[accesses["block"] * 256 + accesses["thread"] == i]:
+    print(f"{access['kind']:5} {access['array']}[{access['index']}], value {access['value']:g}")
+
+# %%
+check.close(matrix.cpu(), F.unfold(image_on_simt.cpu(), kernel_size=3, padding=1), bound=0)
+print("the CUDA kernel and the C++ kernel give the same matrix")
 
 # %% [markdown]
-# ## 6 What it costs
+# ## 6 Thirty-two threads at a time
+#
+# A GPU runs threads in *warps* of 32, and memory comes in *sectors* of 32 bytes: eight float32 numbers, moved together
+# even if only one is wanted. So it matters where the neighbours of a thread write. Choose a kernel and a warp. Outlined
+# is what its threads read and write; dashed are the sectors that have to be moved for it. Keys: Tab to a picture, left
+# and right for the thread, up and down for the warp.
+
+# %%
+from mytensor.inspect.threads import Im2colThreads
+
+threads = Im2colThreads(addresses, kernel_size=3, padding=1)
+threads
+
+# %% tags=["nbval-ignore-output"]
+threads.kernel, threads.warp, threads.lane
+
+# %% [markdown]
+# Counted over the whole launch, by source line:
+
+# %% tags=["nbval-ignore-output"]
+for kernel in ("naive", "coalesced"):
+    with mt.use_kernel("im2col", kernel), mt.simt.trace() as trace:
+        F.unfold(image_on_simt, kernel_size=3, padding=1)
+    print(kernel, *trace.coalescing(), sep="\n  ")
+
+# %% [markdown]
+# The naive kernel asks for about five times as many sectors as its numbers fill. The second rung of the ladder takes the
+# numbers of a thread in another order, and nothing else:
+
+# %% tags=["nbval-ignore-output"]
+source("cuda/im2col.cu", "im2col_coalesced")
+
+# %% [markdown]
+# ## 7 What it costs
 #
 # Nearly every pixel is copied $k_h k_w$ times. The first layer of LeNet, on a batch of 64 images:
 
@@ -161,7 +208,7 @@ print(f"columns {columns.nbytes / 1e6:6.2f} MB, {columns.nbytes / batch.nbytes:.
 
 # %% tags=["nbval-ignore-output"]
 layer = mt.randn(6, 3, 5, 5)
-for kernel in mt.kernels("conv2d"):
+for kernel in mt.kernels("conv2d", device="cpu"):
     with mt.use_kernel("conv2d", kernel["name"]):
         mt.reset_peak_memory_stats()
         before = mt.memory_stats()["allocated"]
@@ -170,7 +217,7 @@ for kernel in mt.kernels("conv2d"):
     print(f"{kernel['name']:14} {extra / 1e6:6.2f} MB beside the output")
 
 # %% [markdown]
-# ## 7 The way back: col2im is the transpose
+# ## 8 The way back: col2im is the transpose
 #
 # im2col is linear: every element of the matrix is a pixel or zero. So there is a matrix $A$ with
 # $\mathrm{im2col}(x) = Ax$, and by the chain rule the gradient of the image is $A^\top$ applied to the gradient of the
@@ -203,7 +250,7 @@ ones = mt.ones(1, 1, 4, 5)
 F.fold(F.unfold(ones, 3, padding=1), (4, 5), 3, padding=1)[0, 0]
 
 # %% [markdown]
-# ## 8 Measure
+# ## 9 Measure
 #
 # Divisions are slow, and six of them for every copied number are too many. The kernel `rows` copies whole rows instead,
 # and works out once a row where the padding begins.
@@ -213,7 +260,7 @@ from timeit import timeit
 
 torch_batch = torch.from_dlpack(batch)
 times = {"torch": timeit(lambda: torch.nn.functional.unfold(torch_batch, 5), number=10) / 10}
-for kernel in mt.kernels("im2col"):
+for kernel in mt.kernels("im2col", device="cpu"):
     with mt.use_kernel("im2col", kernel["name"]):
         times[kernel["name"]] = timeit(lambda: F.unfold(batch, 5), number=10) / 10
 for name, seconds in times.items():

@@ -107,7 +107,7 @@ def drive_start_here(notebook):
 
 def drive_im2col(notebook):
     page = notebook.page
-    says = page.locator(f"{PANEL} .mt-inspector .say")
+    says = page.locator(f"{PANEL} .mt-inspector", has=page.locator("svg.matrix")).locator(".say")
     matrix, image = page.locator(f"{PANEL} svg.matrix"), page.locator(f"{PANEL} svg.image")
     matrix.scroll_into_view_if_needed()
     matrix.locator("rect[data-row='4'][data-column='7']").hover()
@@ -128,6 +128,26 @@ def drive_im2col(notebook):
     stride.press("Enter")
     playwright.expect(matrix.locator("rect")).to_have_count(18 * 2 * 3)
     assert notebook.run_cell("inspector.row, inspector.column").endswith(", 2, 1)")
+
+    drive_threads(notebook)
+
+
+def drive_threads(notebook):
+    page = notebook.page
+    widget = page.locator(f"{PANEL} .mt-inspector", has=page.locator("svg.written"))
+    says, written = widget.locator(".say"), widget.locator("svg.written")
+    written.scroll_into_view_if_needed()
+    written.locator("rect[data-row='5'][data-column='8']").hover()
+    playwright.expect(says).to_contain_text("Thread 149 writes matrix[5, 8], image[0, 1, 4]")
+    assert written.locator("rect.chosen").count() == 32
+    assert notebook.run_cell("threads.kernel, threads.warp, threads.lane") == "('naive', 4, 21)"
+
+    widget.locator("select[name='kernel']").select_option("coalesced")
+    playwright.expect(says).to_contain_text("Kernel coalesced, warp 4: its 32 threads write 32 elements into 4 sectors")
+    written.focus()
+    page.keyboard.press("ArrowDown")
+    playwright.expect(says).to_contain_text("Thread 181 writes")
+    assert notebook.run_cell("threads.kernel, threads.warp, threads.lane") == "('coalesced', 5, 21)"
 
 
 def drive_conv_forward(notebook):

@@ -19,5 +19,5 @@ struct alignas(4) __nv_bfloat162 {
     __nv_bfloat16 x, y;
 };
 
-inline __nv_bfloat16 __float2bfloat16(float value) { return value; }
+SIMT_INLINE __nv_bfloat16 __float2bfloat16(float value) { return value; }
 inline float __bfloat162float(__nv_bfloat16 value) { return value; }

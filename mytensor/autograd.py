@@ -313,7 +313,7 @@ def backward(tensor: Tensor, gradient: Tensor | None = None, retain_graph: bool 
             if edge is None or array is None:
                 continue
             target, index = edge
-            if type(target) is Node:
+            if isinstance(target, Node):
                 deliver(target, index, array)
             else:
                 others = (*upstream, *node._saved, *gradients[:position])

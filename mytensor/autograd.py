@@ -92,6 +92,11 @@ class enable_grad(set_grad_enabled):
 _node_numbers = itertools.count()
 
 
+def _versions(values: tuple) -> list[int]:
+    """How often each array has been changed in place; 0 for what is no array."""
+    return [value.version if type(value) is NDArray else 0 for value in values]
+
+
 class Node:
     """One recorded operation; the `ctx` that an op's forward and backward share.
 
@@ -124,7 +129,7 @@ class Node:
         self.output_specs: list[Any] = []
         self.output_hooks: dict[int, list[Callable]] | None = None
         self._saved: tuple = ()
-        self._saved_versions: tuple[int, ...] = ()
+        self._saved_versions: list[int] = []
         self._freed = False
         self._non_differentiable: tuple = ()
 
@@ -136,7 +141,7 @@ class Node:
     def save_for_backward(self, *values) -> None:
         """Keeps arrays (and numbers, or None) for backward, where `ctx.saved` hands them out again."""
         self._saved = values
-        self._saved_versions = tuple([value.version if type(value) is NDArray else 0 for value in values])
+        self._saved_versions = _versions(values)
 
     @property
     def saved(self) -> tuple:
@@ -149,14 +154,19 @@ class Node:
                 f"{self.name}: backward went through this part of the graph before, and freed what it had saved. "
                 "Run the forward pass again, or keep the graph with .backward(retain_graph=True) the first time."
             )
-        for position, (array, version) in enumerate(zip(self._saved, self._saved_versions, strict=True)):
-            if type(array) is NDArray and array.version != version:
-                raise RuntimeError(
-                    f"{self.name}: an array that its derivative needs was changed in place after the forward pass "
-                    f"(saved array {position}, shape {tuple(array.shape)}: saved at version {version}, now at version "
-                    f"{array.version}). Use the out-of-place operation (x = x + 1, not x += 1), or change a .clone()."
-                )
+        if _versions(self._saved) != self._saved_versions:
+            self._raise_changed_in_place()
         return self._saved
+
+    def _raise_changed_in_place(self) -> None:
+        now = _versions(self._saved)
+        position = next(i for i, version in enumerate(now) if version != self._saved_versions[i])
+        raise RuntimeError(
+            f"{self.name}: an array that its derivative needs was changed in place after the forward pass "
+            f"(saved array {position}, shape {self._saved[position].shape}: saved at version "
+            f"{self._saved_versions[position]}, now at version {now[position]}). Use the out-of-place operation "
+            "(x = x + 1, not x += 1), or change a .clone()."
+        )
 
     def mark_non_differentiable(self, *arrays) -> None:
         """Says in forward which of the outputs have no derivative (integer outputs never have one)."""
@@ -282,33 +292,40 @@ def backward(tensor: Tensor, gradient: Tensor | None = None, retain_graph: bool 
     pending: dict[Node, list] = {}
     heap: list[tuple[int, Node]] = []
 
-    def deliver(edge, array, is_shared: bool) -> None:
-        """Adds a gradient to what the target of the edge has received so far."""
-        target, index = edge
-        if not isinstance(target, Node):
-            leaf_gradients.add(target, array, is_shared)
-            return
-        received = pending.get(target)
+    def deliver(node: Node, index: int, array) -> None:
+        """Adds a gradient to what output `index` of the node has received so far."""
+        received = pending.get(node)
         if received is None:
-            received = pending[target] = [None] * len(target.output_specs)
-            heapq.heappush(heap, (-target.number, target))
+            received = pending[node] = [None] * len(node.output_specs)
+            heapq.heappush(heap, (-node.number, node))
         received[index] = array if received[index] is None else backend.add(received[index], array)
 
-    deliver((tensor.grad_fn or tensor, tensor._output_index), _root_gradient(tensor, gradient), True)
+    root = _root_gradient(tensor, gradient)
+    if tensor.grad_fn is None:
+        leaf_gradients.add(tensor, root, is_shared=True)
+    else:
+        deliver(tensor.grad_fn, tensor._output_index, root)
     while heap:
         _, node = heapq.heappop(heap)
         upstream = _complete_upstream(node, pending.pop(node))
         gradients = call_backward(node, upstream)
-        # A gradient that shares memory with an array somebody else may hold is copied before it becomes a leaf's .grad.
-        taken = {array.data_ptr for array in (*upstream, *node._saved) if type(array) is NDArray}
-        for edge, array in zip(node.edges, gradients, strict=False):
-            if edge is not None and array is not None:
-                pointer = array.data_ptr
-                deliver(edge, array, pointer in taken)
-                taken.add(pointer)
+        for position, (edge, array) in enumerate(zip(node.edges, gradients, strict=False)):
+            if edge is None or array is None:
+                continue
+            target, index = edge
+            if isinstance(target, Node):
+                deliver(target, index, array)
+            else:
+                others = (*upstream, *node._saved, *gradients[:position])
+                leaf_gradients.add(target, array, _shares_memory(array, others))
         if not retain_graph:
             node.free()
     leaf_gradients.store()
+
+
+def _shares_memory(array, others: tuple) -> bool:
+    """Whether one of the others holds the same numbers: then `array` must be copied before it becomes a `.grad`."""
+    return array.data_ptr in [other.data_ptr for other in others if type(other) is NDArray]
 
 
 class _LeafGradients:
@@ -366,28 +383,27 @@ def _complete_upstream(node: Node, received: list) -> list:
 
 def call_backward(node: Node, upstream: list) -> list:
     """Calls the op's backward and checks what it returned: readable errors for a wrong derivative."""
-    name = f"{node.function.__name__}.backward"
     result = node.function.backward(node, *upstream)
     gradients = list(result) if isinstance(result, (tuple, list)) else [result]
     if all(gradient is None for gradient in gradients):
         raise RuntimeError(
-            f"{name} returned no gradient at all; is its `return` missing? (For a zero gradient, return zeros.)"
+            f"{node.function.__name__}.backward returned no gradient at all; is its `return` missing? "
+            "(For a zero gradient, return zeros.)"
         )
     edges = node.edges
-    if len(gradients) > len(edges) or any(edge is not None for edge in edges[len(gradients) :]):
+    if len(gradients) > len(edges) or any(node.needs_input_grad[len(gradients) :]):
         raise RuntimeError(
-            f"{name} returned {len(gradients)} gradient(s), but forward took {len(edges)} input(s); "
-            "return one gradient an input, None where there is none"
+            f"{node.function.__name__}.backward returned {len(gradients)} gradient(s), but forward took {len(edges)} "
+            "input(s); return one gradient an input, None where there is none"
         )
-    for index, gradient in enumerate(gradients):
-        edge = edges[index]
-        if gradient is None or edge is None:
+    for index, (edge, gradient) in enumerate(zip(edges, gradients, strict=False)):
+        if edge is None or gradient is None:
             continue
         if type(gradient) is not NDArray:
             gradient = gradients[index] = _as_ndarray(gradient, node.function, "backward")
         wanted = _shape_and_dtype(*edge)
-        if gradient.shape != wanted[0] or gradient.dtype != wanted[1]:
-            _check_gradient(f"{name}: the gradient of input {index}", gradient, wanted)
+        if (gradient.shape, gradient.dtype) != wanted:
+            _check_gradient(f"{node.function.__name__}.backward: the gradient of input {index}", gradient, wanted)
     return gradients
 
 

@@ -54,6 +54,12 @@ py::array to_numpy(const NDArray& array) {
     return py::array(numpy_dtype(array.dtype()), array.shape(), array.raw(), base);
 }
 
+py::tuple shape_tuple(const NDArray& array) {
+    py::tuple shape(array.ndim());
+    for (size_t i = 0; i < array.ndim(); i++) shape[i] = array.shape(i);
+    return shape;
+}
+
 py::object item(const NDArray& array) {
     require<ValueError>(array.size() == 1, "item() wants an array of one element, got shape ",
                         to_string(array.shape()));
@@ -67,16 +73,18 @@ py::object item(const NDArray& array) {
 
 void bind_ndarray(py::module_& m) {
     py::enum_<DType> dtype(m, "DType", "The type of an NDArray's elements.");
+    std::vector<py::object> dtypes;  // one Python object each, so that Python can compare by identity
     for (DType value : {DType::float32, DType::float64, DType::int64, DType::int32, DType::uint8}) {
         dtype.value(name_of(value), value);
-        m.attr(name_of(value)) = value;
+        dtypes.push_back(dtype.attr(name_of(value)));
+        m.attr(name_of(value)) = dtypes.back();
     }
     dtype.def_property_readonly("itemsize", &item_size, "Bytes an element takes.");
     dtype.def_property_readonly("is_floating", &is_floating);
 
     py::class_<NDArray>(m, "NDArray", "A contiguous, row-major array: a shape over a storage.")
-        .def_property_readonly("shape", [](const NDArray& a) { return py::tuple(py::cast(a.shape())); })
-        .def_property_readonly("dtype", &NDArray::dtype)
+        .def_property_readonly("shape", &shape_tuple)
+        .def_property_readonly("dtype", [dtypes](const NDArray& a) { return dtypes[static_cast<size_t>(a.dtype())]; })
         .def_property_readonly("device", [](const NDArray& a) { return name_of(a.device()); })
         .def_property_readonly(
             "size", [](const NDArray& a) { return a.size(); }, "Number of elements.")

@@ -97,10 +97,9 @@ class Module:
             object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:  # called only where the ordinary look-up found nothing
-        for registry in ("_parameters", "_modules"):
-            found = self.__dict__.get(registry, {}).get(name)
-            if found is not None:
-                return found
+        for registry in (self._parameters, self._modules):
+            if name in registry:
+                return registry[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:

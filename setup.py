@@ -92,6 +92,11 @@ class BuildError(SystemExit):
         super().__init__(f"\nmytensor_backend was not built: {message}")
 
 
+def relative(path: pathlib.Path) -> str:
+    """As the compilers see it, who run in ROOT: what they note of an object's sources then holds for a copied folder too."""
+    return path.relative_to(ROOT).as_posix()
+
+
 def say(message: str) -> None:
     print(f"mytensor_backend: {message}\n", end="", flush=True)  # one write: several threads speak
 
@@ -233,7 +238,7 @@ class ObjectFile:
         self.path = folder / source.relative_to(CSRC).with_name(source.name + ".o")
         self.depfile = self.path.with_suffix(".d")
         self.keyfile = self.path.with_suffix(".key")
-        self.command = [*compile_command, "-MMD", "-MF", str(self.depfile), "-c", str(source), "-o", str(self.path)]
+        self.command = [*compile_command, "-MMD", "-MF", str(self.depfile), "-c", relative(source), "-o", str(self.path)]
         self.identity = identity
 
     def _dependencies(self) -> list[pathlib.Path]:
@@ -307,12 +312,12 @@ class Emulator:
         """File name -> its objects. The emulator comes first: the others are linked with it."""
         if self.problem:
             return {}
-        facts = self._object(CSRC / "simt" / "source_hash.cpp", [*SIMT_FLAGS, f"-I{GENERATED}"], "emulator")
+        facts = self._object(CSRC / "simt" / "source_hash.cpp", [*SIMT_FLAGS, f"-I{relative(GENERATED)}"], "emulator")
         sources = [path for path in sorted((CSRC / "simt").glob("*.cpp")) if path.name != "source_hash.cpp"]
         emulator = [self._object(path, SIMT_FLAGS, "emulator") for path in sources]
         kernels = sorted((CSRC / "cuda").glob("*.cu"))
         # Reports name a file as csrc/cuda/im2col.cu.
-        common = ["-x", "c++", f"-I{CSRC / 'simt' / 'include'}", f"-ffile-prefix-map={ROOT}/="]
+        common = ["-x", "c++", f"-I{relative(CSRC / 'simt' / 'include')}", f"-ffile-prefix-map={ROOT}/="]
         return {
             "libmytensor_simt.so": [facts, *emulator],
             "libmytensor_kernels_fast.so": [
@@ -380,7 +385,7 @@ class BuildBackend(build_ext):
         except ImportError:
             raise BuildError("pybind11 is not installed; run: pip install pybind11") from None
         defines = ["-DMYTENSOR_WITH_CUDA"] if cuda.nvcc else []
-        project_includes = [f"-I{CSRC}", f"-I{GENERATED}"]
+        project_includes = [f"-I{relative(CSRC)}", f"-I{relative(GENERATED)}"]
         # -isystem: no warnings from these, and they are not listed as dependencies; their versions are in the identity.
         system_includes = [f"-isystem{path}" for path in (pybind11.get_include(), sysconfig.get_path("include"))]
         versions = [host.version, f"pybind11 {pybind11.__version__}", sys.version]

@@ -20,8 +20,8 @@ void gather_row(const uint8_t* row, int64_t width, int64_t shift, bool is_mirror
     if (is_mirrored) std::reverse(out, out + width);
 }
 
-// Asks for `bytes` bytes from `from` on, without waiting for them. The images of a shuffled batch lie anywhere in the data
-// set, so that no cache holds them and the processor cannot guess which comes next.
+// Asks for `bytes` bytes from `from` on, without waiting for them. The images of a shuffled batch lie anywhere in the
+// data set, so that no cache holds them and the processor cannot guess which comes next.
 void prefetch(const uint8_t* from, int64_t bytes) {
     constexpr int64_t kCacheLine = 64;
     for (int64_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(from + i);

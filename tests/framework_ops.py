@@ -1,4 +1,7 @@
-"""The framework's functions under the names that mytensor.check knows them by. Shared by test_check.py and test_mutants.py."""
+"""The framework's functions under the names that mytensor.check knows them by.
+
+Shared by test_check.py and test_mutants.py.
+"""
 
 import mytensor_backend as backend
 

@@ -105,6 +105,8 @@ def test_wrong_shapes_dtypes_and_missing_gradients_fail():
         check("relu", lambda x: mt.relu(x.float()))
     with pytest.raises(check.CheckFailed, match="no gradient"):
         check("add", lambda a, b: a + b.detach())
+    with pytest.raises(check.CheckFailed, match="a tuple of 2, wanted one array"):
+        check("relu", lambda x: (mt.relu(x), x))
 
 
 def test_unknown_names():

@@ -1,7 +1,8 @@
 """Every check rejects the wrong kernels of mutants/table.py: they are planted in csrc/, compiled, and run.
 
-Mutants that do not disturb each other's checks share a build, so that there are few of them; only the changed sources are compiled (with little
-optimisation), all other objects are those of the ordinary build. The ordinary build passes the same checks in test_check.py.
+Mutants that do not disturb each other's checks share a build, so that there are few of them; only the changed sources
+are compiled (with little optimisation), all other objects are those of the ordinary build. The ordinary build passes
+the same checks in test_check.py.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def request_of(mutant: SourceMutant) -> str:
 
 
 def exclude_each_other(a: SourceMutant, b: SourceMutant) -> bool:
-    """Whether the two must not be in one build: one could make the other's check fail, or they change the same place."""
+    """Whether the two must not be in one build: one may make the other's check fail, or they change the same place."""
     if EVERYTHING in (a.disturbs, b.disturbs):
         return True
     one, other = {request_of(a), *a.disturbs}, {request_of(b), *b.disturbs}
@@ -150,7 +151,8 @@ def outcomes_of(group: list[SourceMutant], folder: pathlib.Path) -> list[tuple[S
 def outcomes(tmp_path_factory) -> list[tuple[SourceMutant, str]]:
     if not OBJECTS.is_dir():
         pytest.fail(
-            f"the mutants are linked with the objects of the ordinary build, but there is no {OBJECTS.relative_to(ROOT)}; run make setup"
+            "the mutants are linked with the objects of the ordinary build, but there is no "
+            f"{OBJECTS.relative_to(ROOT)}; run make setup"
         )
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         running = [pool.submit(outcomes_of, group, tmp_path_factory.mktemp("mutants")) for group in grouped()]

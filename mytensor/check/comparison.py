@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 # The c of the bound c * K * eps * magnitude; see the package's docstring.
 ROUNDING = 2
@@ -12,17 +15,18 @@ class CheckFailed(AssertionError):
     """A result is wrong. The message names the first wrong element, both values, the bound and the seed."""
 
 
-def to_numpy(array) -> np.ndarray:
-    """A numpy array from a Tensor (mytensor's or torch's), an NDArray, a numpy array or numbers; shares memory where it can."""
+def to_numpy(array: Any) -> np.ndarray:
+    """A numpy array from a Tensor (mytensor's or torch's), an NDArray, a numpy array or numbers; shared if possible."""
     if hasattr(array, "detach"):
         array = array.detach()
     return np.asarray(array.numpy() if hasattr(array, "numpy") else array)
 
 
-def rounding_bound(dtype, reduction_length, magnitude) -> np.ndarray:
+def rounding_bound(dtype: npt.DTypeLike, reduction_length: npt.ArrayLike, magnitude: npt.ArrayLike) -> np.ndarray:
     """c * K * eps * magnitude, plus the smallest normal number, below which results lose digits; 0 where K is 0.
 
-    dtype: of the result that is judged. reduction_length: K, a number or an array. magnitude: (|a| op |b|), broadcasting with K.
+    dtype: of the result that is judged.
+    reduction_length: K, a number or an array. magnitude: (|a| op |b|), broadcasting with K.
     """
     precision = np.finfo(dtype)
     length = np.asarray(reduction_length, dtype=np.float64)
@@ -31,13 +35,13 @@ def rounding_bound(dtype, reduction_length, magnitude) -> np.ndarray:
 
 
 def close(
-    got,
-    want,
+    got: Any,
+    want: Any,
     *,
-    bound=None,
-    reduction_length=None,
-    magnitude=None,
-    dtype=None,
+    bound: npt.ArrayLike | None = None,
+    reduction_length: npt.ArrayLike | None = None,
+    magnitude: Any = None,
+    dtype: npt.DTypeLike | None = None,
     allow_nonfinite: bool = False,
     name: str = "result",
     seed: int | None = None,
@@ -46,8 +50,8 @@ def close(
 
     got, want: floating mytensor Tensors, NDArrays, numpy arrays or torch tensors.
     bound: the largest allowed |got - want|, a number or an array of one per element. Instead of it:
-    reduction_length, magnitude: K and (|a| op |b|); the bound is then 2 * K * eps * magnitude, eps that of got's dtype. The magnitude may
-        be left out for K = 1 (elementwise ops), where it is |want|.
+    reduction_length, magnitude: K and (|a| op |b|); the bound is then 2 * K * eps * magnitude, eps that of got's dtype.
+        The magnitude may be left out for K = 1 (elementwise ops), where it is |want|.
     dtype: what got's dtype must be; left out, want's. A float64 reference of a float32 result needs it.
     allow_nonfinite: infinities and NaN are expected; they must then stand at the same places. Else any of them fails.
     name, seed: for the message.
@@ -57,22 +61,25 @@ def close(
     require_same_shape_and_dtype(name, got, want.shape, np.dtype(dtype or want.dtype), seed)
     if got.dtype.kind != "f":
         raise TypeError(f"check.close: {name} has dtype {got.dtype}; integers are compared exactly, by check.equal")
-    bound = _bound_for(got, want, bound, reduction_length, magnitude)
+    bounds = _bounds_for(got, want, bound, reduction_length, magnitude)
 
     got64, want64 = got.astype(np.float64), want.astype(np.float64)
     with np.errstate(invalid="ignore"):
         error = np.abs(got64 - want64)
-    correct = error <= bound  # False where the error is NaN
+    correct = error <= bounds  # False where the error is NaN
     if allow_nonfinite:
         same_special = (got64 == want64) | (np.isnan(got64) & np.isnan(want64))
         correct = np.where(np.isfinite(want64), correct, same_special)
     else:
         correct &= np.isfinite(got64) & np.isfinite(want64)
-    _require_all(correct, name, got, want, error, bound, seed)
+    _require_all(correct, name, got, want, error, bounds, seed)
 
 
-def equal(got, want, *, name: str = "result", seed: int | None = None) -> None:
-    """Raises CheckFailed unless `got` and `want` have the same shape, dtype and bits (so NaN equals the same NaN, and -0.0 is not 0.0)."""
+def equal(got: Any, want: Any, *, name: str = "result", seed: int | None = None) -> None:
+    """Raises CheckFailed unless `got` and `want` have the same shape, dtype and bits.
+
+    So NaN equals the same NaN, and -0.0 is not 0.0.
+    """
     got, want = to_numpy(got), to_numpy(want)
     require_same_shape_and_dtype(name, got, want.shape, want.dtype, seed)
     bits = np.dtype(f"u{got.dtype.itemsize}")
@@ -82,28 +89,36 @@ def equal(got, want, *, name: str = "result", seed: int | None = None) -> None:
     _require_all(same.reshape(got.shape), name, got, want, error, np.zeros(got.shape), seed)
 
 
-def _bound_for(got, want, bound, reduction_length, magnitude) -> np.ndarray:
+def _bounds_for(
+    got: np.ndarray,
+    want: np.ndarray,
+    bound: npt.ArrayLike | None,
+    reduction_length: npt.ArrayLike | None,
+    magnitude: Any,
+) -> np.ndarray:
     """The bound of every element, from what the caller gave."""
     if (bound is None) == (reduction_length is None):
         raise ValueError(
             "check.close: give either bound=, or reduction_length= (and magnitude=); they say how large an error may be"
         )
-    if bound is None:
+    if reduction_length is not None:
         if magnitude is None:
             if np.any(np.asarray(reduction_length) > 1):
                 raise ValueError(
-                    "check.close: a sum of several terms needs magnitude=, the same op on absolute values; |want| would be too small "
-                    "where terms cancel"
+                    "check.close: a sum of several terms needs magnitude=, the same op on absolute values; |want| is "
+                    "too small where terms cancel"
                 )
-            magnitude = np.abs(to_numpy(want))
+            magnitude = np.abs(want)
         bound = rounding_bound(got.dtype, reduction_length, to_numpy(magnitude))
-    bound = np.asarray(bound, dtype=np.float64)
-    if not np.all(np.isfinite(bound) & (bound >= 0)):
+    bounds = np.asarray(bound, dtype=np.float64)
+    if not np.all(np.isfinite(bounds) & (bounds >= 0)):
         raise ValueError("check.close: a bound that is negative, infinite or NaN cannot judge anything")
-    return np.broadcast_to(bound, got.shape)
+    return np.broadcast_to(bounds, got.shape)
 
 
-def require_same_shape_and_dtype(name: str, got: np.ndarray, shape: tuple, dtype, seed: int | None) -> None:
+def require_same_shape_and_dtype(
+    name: str, got: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, seed: int | None
+) -> None:
     """Raises CheckFailed unless `got` has this shape and dtype."""
     if got.shape != shape:
         raise CheckFailed(f"{name}: the shape is {got.shape}, wanted {shape}{_seed_text(seed)}")
@@ -111,16 +126,24 @@ def require_same_shape_and_dtype(name: str, got: np.ndarray, shape: tuple, dtype
         raise CheckFailed(f"{name}: the dtype is {got.dtype}, wanted {dtype}{_seed_text(seed)}")
 
 
-def _require_all(correct, name, got, want, error, bound, seed) -> None:
+def _require_all(
+    correct: np.ndarray,
+    name: str,
+    got: np.ndarray,
+    want: np.ndarray,
+    error: np.ndarray,
+    bounds: np.ndarray,
+    seed: int | None,
+) -> None:
     if np.all(correct):
         return
     wrong = np.argwhere(~correct)
     first = tuple(int(i) for i in wrong[0])
     raise CheckFailed(
-        f"{name}: {len(wrong)} of {got.size} elements are wrong; the first is {list(first)}: got {got[first]!r}, wanted "
-        f"{want[first]!r}, error {error[first]:.3g}, allowed {bound[first]:.3g}{_seed_text(seed)}"
+        f"{name}: {len(wrong)} of {got.size} elements are wrong; the first is {list(first)}: got {got[first]!r}, "
+        f"wanted {want[first]!r}, error {error[first]:.3g}, allowed {bounds[first]:.3g}{_seed_text(seed)}"
     )
 
 
-def _seed_text(seed) -> str:
+def _seed_text(seed: int | None) -> str:
     return "" if seed is None else f" (seed={seed})"

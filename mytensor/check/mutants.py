@@ -1,19 +1,25 @@
 """Bugs planted in the results of a function, which its check must reject.
 
-They imitate kernels that were wrong in published code. Each takes an Attempt (a case that the function has passed) and returns results
-with the bug in them, or None where the case cannot show it (one channel cannot be scrambled). tests/mutants/ plants the like in the C++ source.
+They imitate kernels that were wrong in published code. Each takes an Attempt (a case that the function has passed) and
+returns results with the bug in them, or None where the case cannot show it (one channel cannot be scrambled).
+tests/mutants/ plants the like in the C++ source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mytensor.check.references import Pair, windows_of
+
 if TYPE_CHECKING:
-    from mytensor.check.operation import Attempt, Results
+    from mytensor.check.operation import Attempt
+
+Results = dict[str, np.ndarray]  # "output", "input gradient", ... -> values
+Change = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ def _gradients(attempt: Attempt) -> list[str]:
     return [key for key in attempt.got if key.endswith("gradient")]
 
 
-def _each(change: Callable[[np.ndarray], np.ndarray], gradients_only: bool = False) -> Callable:
+def _each(change: Change, gradients_only: bool = False) -> Callable[[Attempt], Results | None]:
     """Plants `change` in the first result that it alters."""
 
     def plant(attempt: Attempt) -> Results | None:
@@ -52,7 +58,7 @@ def _each(change: Callable[[np.ndarray], np.ndarray], gradients_only: bool = Fal
     return plant
 
 
-def _with_last(values: np.ndarray, value) -> np.ndarray:
+def _with_last(values: np.ndarray, value: Any) -> np.ndarray:
     if values.dtype.kind == "f" or np.isfinite(value):
         values.reshape(-1)[-1] = value
     return values
@@ -89,18 +95,14 @@ COMMON = (
 )
 
 
-def _with_arguments(*changes: tuple[str, Callable], only: tuple[str, ...] | None = None) -> Callable:
-    """Calls the function with changed arguments, and passes the results off as those of the case; `only`: just these results."""
+def _with_argument(name: str, change: Change, *, of: str = "output") -> Callable[[Attempt], Results | None]:
+    """Calls the function with argument `name` changed, and passes one result, `of`, off as that of the case."""
 
     def plant(attempt: Attempt) -> Results | None:
-        arguments = attempt.case.arguments
-        if any(name not in arguments for name, _ in changes):
+        if name not in attempt.case.arguments or of not in attempt.got:
             return None
-        results = attempt.call({name: np.ascontiguousarray(change(arguments[name])) for name, change in changes})
-        return _differing(
-            attempt,
-            {key: values for key, values in results.items() if key in attempt.got and (only is None or key in only)},
-        )
+        changed = np.ascontiguousarray(change(attempt.case.arguments[name]))
+        return _differing(attempt, {of: attempt.call({name: changed})[of]})
 
     return plant
 
@@ -109,20 +111,16 @@ def _flipped(weight: np.ndarray) -> np.ndarray:
     return weight[..., ::-1, ::-1]
 
 
-KERNEL_FLIPPED = Mutant("kernel flipped", _with_arguments(("weight", _flipped), only=("output",)))
+KERNEL_FLIPPED = Mutant("kernel flipped", _with_argument("weight", _flipped))
 INPUT_GRADIENT_KERNEL_NOT_FLIPPED = Mutant(
-    "kernel not flipped in the input gradient", _with_arguments(("weight", _flipped), only=("input gradient",))
+    "kernel not flipped in the input gradient", _with_argument("weight", _flipped, of="input gradient")
 )
 KERNEL_SIDES_SWAPPED = Mutant(
     "kernel height and width swapped",
-    _with_arguments(
-        ("weight", lambda w: w.reshape(*w.shape[:2], w.shape[3], w.shape[2]).swapaxes(2, 3)), only=("output",)
-    ),
+    _with_argument("weight", lambda w: w.reshape(*w.shape[:2], w.shape[3], w.shape[2]).swapaxes(2, 3)),
 )
-PADDING_OFF_BY_ONE = Mutant(
-    "padding off by one", _with_arguments(("input", lambda x: np.roll(x, 1, axis=-1)), only=("output",))
-)
-BIAS_FORGOTTEN = Mutant("bias forgotten", _with_arguments(("bias", np.zeros_like), only=("output",)))
+PADDING_OFF_BY_ONE = Mutant("padding off by one", _with_argument("input", lambda x: np.roll(x, 1, axis=-1)))
+BIAS_FORGOTTEN = Mutant("bias forgotten", _with_argument("bias", np.zeros_like))
 
 
 def _without_last_column(x: np.ndarray) -> np.ndarray:
@@ -131,27 +129,20 @@ def _without_last_column(x: np.ndarray) -> np.ndarray:
     return x
 
 
-LAST_TERM_DROPPED = Mutant(
-    "last term of the sum dropped",
-    lambda attempt: _with_arguments((next(iter(attempt.case.arguments)), _without_last_column), only=("output",))(
-        attempt
-    ),
-)
+def _last_term_dropped(attempt: Attempt) -> Results | None:
+    first_argument = next(iter(attempt.case.arguments))
+    return _with_argument(first_argument, _without_last_column)(attempt)
 
 
-def _fold_overwriting(columns: np.ndarray, output_size, kernel_size, padding=0, stride=1, dilation=1) -> np.ndarray:
+LAST_TERM_DROPPED = Mutant("last term of the sum dropped", _last_term_dropped)
+
+
+def _fold_overwriting(columns: np.ndarray, output_size: Pair, **options: Any) -> np.ndarray:
     """col2im with `=` where `+=` is right: of overlapping windows the last one wins."""
-
-    def pair(value):
-        return value if isinstance(value, tuple) else (value, value)
-
-    (height, width), kernel = output_size, pair(kernel_size)
-    padding, stride, dilation = pair(padding), pair(stride), pair(dilation)
-    down, across = (
-        (side + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
-        for i, side in enumerate((height, width))
-    )
-    columns = columns.reshape(len(columns), columns.shape[1] // (kernel[0] * kernel[1]), *kernel, down, across)
+    height, width = output_size
+    windows = windows_of(output_size, **options)
+    kernel, padding, stride, dilation, down, across = windows
+    columns = columns.reshape(len(columns), columns.shape[1] // windows.kernel_area, *kernel, down, across)
     image = np.zeros((*columns.shape[:2], height + 2 * padding[0], width + 2 * padding[1]), columns.dtype)
     for row in range(kernel[0]):
         for column in range(kernel[1]):
@@ -164,44 +155,43 @@ def _fold_overwriting(columns: np.ndarray, output_size, kernel_size, padding=0, 
 def _input_gradient_overwriting(attempt: Attempt) -> Results | None:
     options = dict(attempt.case.options)
     weight, x = attempt.case.arguments["weight"], attempt.case.arguments["input"]
-    if options.pop("groups", 1) != 1 or x.ndim != 4 or x.size == 0 or "input gradient" not in attempt.got:
+    gradient, upstream = attempt.got.get("input gradient"), attempt.upstream
+    if gradient is None or upstream is None or options.pop("groups", 1) != 1 or x.ndim != 4 or x.size == 0:
         return None
     out_channels = weight.shape[0]
-    flat_upstream = attempt.upstream.reshape(len(x), out_channels, -1)
+    flat_upstream = upstream.reshape(len(x), out_channels, -1)
     columns = np.einsum("ok,nol->nkl", weight.reshape(out_channels, -1), flat_upstream)
-    gradient = _fold_overwriting(columns, x.shape[2:], weight.shape[2:], **options)
-    return _differing(attempt, {"input gradient": gradient.astype(x.dtype)})
+    overwritten = _fold_overwriting(columns, x.shape[2:], kernel_size=weight.shape[2:], **options)
+    return _differing(attempt, {"input gradient": overwritten.astype(gradient.dtype)})
+
+
+def _fold_overwrites(attempt: Attempt) -> Results | None:
+    columns, output = attempt.case.arguments["columns"], attempt.got["output"]
+    overwritten = _fold_overwriting(columns, **attempt.case.options)
+    return _differing(attempt, {"output": overwritten.astype(output.dtype)})
 
 
 INPUT_GRADIENT_NOT_ACCUMULATED = Mutant("`=` for `+=` in col2im", _input_gradient_overwriting)
-FOLD_OVERWRITES = Mutant(
-    "`=` for `+=` in col2im",
-    lambda attempt: _differing(
-        attempt,
-        {
-            "output": _fold_overwriting(attempt.case.arguments["columns"], **attempt.case.options).astype(
-                attempt.got["output"].dtype
-            )
-        },
-    ),
-)
+FOLD_OVERWRITES = Mutant("`=` for `+=` in col2im", _fold_overwrites)
 
 
 def _rows_overwritten(attempt: Attempt) -> Results | None:
-    if "input gradient" not in attempt.got:
+    gradient = attempt.got.get("input gradient")
+    if gradient is None:
         return None
-    gradient = np.zeros_like(attempt.got["input gradient"])
-    gradient[attempt.case.arguments["index"]] = attempt.upstream
-    return _differing(attempt, {"input gradient": gradient})
+    overwritten = np.zeros_like(gradient)
+    overwritten[attempt.case.arguments["index"]] = attempt.upstream
+    return _differing(attempt, {"input gradient": overwritten})
 
 
 ROWS_OVERWRITTEN = Mutant("`=` for `+=` where an index repeats", _rows_overwritten)
 
 
 def _last_of_ties(attempt: Attempt) -> Results | None:
-    """Routes each upstream element to the last maximum of its window. Only for windows side by side (no stride, no padding)."""
+    """Routes each upstream element to the last maximum of its window. Only for windows side by side, not padded."""
     x, options = attempt.case.arguments["input"], attempt.case.options
-    if set(options) != {"kernel_size"} or x.size == 0 or "input gradient" not in attempt.got:
+    gradient, upstream = attempt.got.get("input gradient"), attempt.upstream
+    if gradient is None or upstream is None or set(options) != {"kernel_size"} or x.size == 0:
         return None
     kernel = options["kernel_size"]
     height, width = (length // kernel * kernel for length in x.shape[2:])
@@ -212,11 +202,11 @@ def _last_of_ties(attempt: Attempt) -> Results | None:
     )
     blocks = blocks.reshape(*blocks.shape[:4], kernel * kernel)
     last = kernel * kernel - 1 - np.argmax(blocks[..., ::-1], axis=-1)
-    gradient = np.zeros_like(attempt.got["input gradient"])
+    routed = np.zeros_like(gradient)
     for n, c, row, column in np.ndindex(*last.shape):
         down, right = divmod(int(last[n, c, row, column]), kernel)
-        gradient[n, c, row * kernel + down, column * kernel + right] = attempt.upstream[n, c, row, column]
-    return _differing(attempt, {"input gradient": gradient})
+        routed[n, c, row * kernel + down, column * kernel + right] = upstream[n, c, row, column]
+    return _differing(attempt, {"input gradient": routed})
 
 
 LAST_OF_TIES = Mutant("the last of equal elements wins", _last_of_ties)
@@ -251,10 +241,8 @@ def _maximum_not_subtracted(attempt: Attempt) -> Results | None:
         overflows = np.isinf(np.exp(logits)).any()
     if not overflows:
         return None
-    return _differing(
-        attempt,
-        {"output": np.where(np.isfinite(attempt.got["output"]), logits.dtype.type(np.inf), 0).astype(logits.dtype)},
-    )
+    overflown = np.where(np.isfinite(attempt.got["output"]), logits.dtype.type(np.inf), 0).astype(logits.dtype)
+    return _differing(attempt, {"output": overflown})
 
 
 MAXIMUM_NOT_SUBTRACTED = Mutant("log-sum-exp without subtracting the maximum", _maximum_not_subtracted)

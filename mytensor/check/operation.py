@@ -5,35 +5,43 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from mytensor.check import mutants
-from mytensor.check.cases import FAMILIES, Case, Draw, Family
+from mytensor.check.cases import FAMILIES, Arrays, Case, Draw, Family
 from mytensor.check.comparison import CheckFailed, close, equal, require_same_shape_and_dtype, rounding_bound, to_numpy
 
-Results = dict[str, np.ndarray]  # "output", "input gradient", ... -> values
+Function = Callable[..., Any]  # what is checked
+Convert = Callable[[np.ndarray], Any]  # numpy array -> what the function takes
 
 
 @dataclass
 class Attempt:
-    """One case, what the function made of it, and what is wanted. Mutants work on this."""
+    """One case, what the function made of it, and what is wanted. Mutants work on this.
+
+    upstream: dloss/doutput, random; None where the op has no gradient.
+    wanted, bounds, got: by the names of the results: "output", "input gradient", ...; got is empty until the call.
+    """
 
     case: Case
-    upstream: np.ndarray | None  # dloss/doutput, random; None where the op has no gradient
-    wanted: Results
-    bounds: Results
-    function: Callable
-    convert: Callable
+    upstream: np.ndarray | None
+    wanted: Arrays
+    bounds: Arrays
+    function: Function
+    convert: Convert
     name: str
     seed: int
-    got: Results | None = None
+    got: Arrays = field(default_factory=dict)
 
     def call(
-        self, arguments: Results | None = None, options: dict | None = None, upstream: np.ndarray | None = None
-    ) -> Results:
+        self,
+        arguments: Arrays | None = None,
+        options: dict[str, Any] | None = None,
+        upstream: np.ndarray | None = None,
+    ) -> Arrays:
         """Runs the function forward and backward; arguments, options and upstream replace the case's own."""
         arguments = {**self.case.arguments, **(arguments or {})}
         options = {**self.case.options, **(options or {})}
@@ -43,43 +51,43 @@ class Attempt:
             key: self.convert(value.copy()) if isinstance(value, np.ndarray) else value
             for key, value in options.items()
         }
-        trainable = []
+        leaves = {}
         if upstream is not None:
-            trainable = [key for key in self.case.trainable if hasattr(tensors[key], "requires_grad_")]
-        for key in trainable:
-            tensors[key].requires_grad_()
+            leaves = {key: tensors[key] for key in self.case.differentiated if hasattr(tensors[key], "requires_grad_")}
+        for leaf in leaves.values():
+            leaf.requires_grad_()
 
         output = self.case.call(self.function, list(tensors.values()), converted)
-        results = self._outputs(output)
-        if trainable:
-            first = output[0] if isinstance(output, tuple) else output
-            first.backward(self.convert(upstream.copy()))
-            for key in trainable:
-                if tensors[key].grad is None:
-                    raise CheckFailed(f"{self.label}: {key} got no gradient (seed={self.seed})")
-                results[f"{key} gradient"] = to_numpy(tensors[key].grad).copy()
+        results = {"output": self._values_of(output)}
+        if upstream is not None and leaves:
+            output.backward(self.convert(upstream.copy()))
+        for key, leaf in leaves.items():
+            if leaf.grad is None:
+                raise CheckFailed(f"{self.label}: {key} got no gradient (seed={self.seed})")
+            results[f"{key} gradient"] = to_numpy(leaf.grad).copy()
         return results
 
-    def _outputs(self, output: Any) -> Results:
-        """The outputs by name, of the right shape and dtype: backward could not even start from others."""
-        outputs = output if isinstance(output, tuple) else (output,)
-        results = {}
-        for key, value in zip(self.case.output_names, outputs, strict=True):
-            results[key] = to_numpy(value).copy()
-            wanted = self.wanted[key]
-            dtype = self.case.dtype if wanted.dtype.kind == "f" else wanted.dtype
-            require_same_shape_and_dtype(f"{self.label}: {key}", results[key], wanted.shape, dtype, self.seed)
-        return results
+    def _values_of(self, output: Any) -> np.ndarray:
+        """The output, which has the right shape and dtype: backward could not even start from another."""
+        if isinstance(output, tuple):
+            raise CheckFailed(
+                f"{self.label}: the function returned a tuple of {len(output)}, wanted one array (seed={self.seed})"
+            )
+        values = to_numpy(output).copy()
+        wanted = self.wanted["output"]
+        dtype = self.case.result_dtype if wanted.dtype.kind == "f" else wanted.dtype
+        require_same_shape_and_dtype(f"{self.label}: output", values, wanted.shape, dtype, self.seed)
+        return values
 
-    def compare(self, results: Results) -> None:
-        """Raises CheckFailed unless every output and gradient in `results` is within its bound."""
+    def compare(self, results: Arrays) -> None:
+        """Raises CheckFailed unless output and gradients in `results` are within their bounds, every element."""
         for key, values in results.items():
-            options = {"name": f"{self.label}: {key}", "seed": self.seed}
-            wanted = self.wanted[key]
+            name, wanted = f"{self.label}: {key}", self.wanted[key]
             if wanted.dtype.kind == "f":
-                close(values, wanted, bound=self.bounds[key], dtype=self.case.dtype, **options)
+                dtype = self.case.result_dtype
+                close(values, wanted, bound=self.bounds[key], dtype=dtype, name=name, seed=self.seed)
             else:
-                equal(values, wanted, **options)
+                equal(values, wanted, name=name, seed=self.seed)
 
     @property
     def label(self) -> str:
@@ -113,17 +121,18 @@ def names() -> list[str]:
     return sorted(FAMILIES)
 
 
-def op(name: str, function: Callable, *, convert: Callable | None = None, seed: int | None = None) -> None:
-    """Checks `function` as the op `name` and prints one line; raises CheckFailed when it is wrong. See the package's docstring.
+def op(name: str, function: Function, *, convert: Convert | None = None, seed: int | None = None) -> None:
+    """Checks `function` as the op `name` and prints one line; raises CheckFailed when it is wrong.
 
-    name: one of check.names(); its docstring in cases.py says how the function is called (as torch's of that name).
+    The package's docstring says what is compared, and how large an error may be.
+    name: one of check.names(); its docstring in cases/ says how the function is called (as torch's of that name).
     convert: numpy array -> what the function takes; left out, mt.tensor.
     seed: repeats the draws of a check that failed; left out, they are fresh.
     """
     print(examine(name, function, convert=convert, seed=seed))
 
 
-def examine(name: str, function: Callable, *, convert: Callable | None = None, seed: int | None = None) -> Report:
+def examine(name: str, function: Function, *, convert: Convert | None = None, seed: int | None = None) -> Report:
     """As op, but returns the Report instead of printing it."""
     if name not in FAMILIES:
         raise ValueError(f"check: there is no check named {name!r}; there are {', '.join(names())}")
@@ -142,23 +151,22 @@ def examine(name: str, function: Callable, *, convert: Callable | None = None, s
             attempt.compare(attempt.got)
         _check_red_zones()
         rejected = _reject_mutants(family, attempts)
-    compared = list(dict.fromkeys(key for attempt in attempts for key in attempt.got or {}))
+    compared = list(dict.fromkeys(key for attempt in attempts for key in attempt.got))
     return Report(name, compared, len(attempts), family.formula, rejected)
 
 
-def _tensor_maker() -> Callable:
+def _tensor_maker() -> Convert:
     import mytensor
 
     return mytensor.tensor
 
 
-def _attempts(name: str, family: Family, function: Callable, convert: Callable, seed: int) -> Iterator[Attempt]:
+def _attempts(name: str, family: Family, function: Function, convert: Convert, seed: int) -> Iterator[Attempt]:
     """Draws the family's cases in float32 and float64, and computes what is wanted."""
-    for dtype in (np.float32, np.float64):
-        draw = Draw(np.random.default_rng([seed, np.dtype(dtype).itemsize]), dtype)
+    for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        draw = Draw(np.random.default_rng([seed, dtype.itemsize]), dtype)
         for case in family.draw(draw):
-            output = case.reference_outputs()["output"]
-            upstream = draw.normal(*output.shape) if case.trainable else None
+            upstream = draw.normal(*case.reference_output().shape) if case.differentiated else None
             wanted, magnitudes = case.wanted(upstream)
             bounds = {
                 key: rounding_bound(dtype, case.length_of(key), magnitude) for key, magnitude in magnitudes.items()
@@ -167,7 +175,7 @@ def _attempts(name: str, family: Family, function: Callable, convert: Callable, 
 
 
 def _reject_mutants(family: Family, attempts: list[Attempt]) -> list[str]:
-    """Replays the comparison with planted bugs; raises if one passes. Returns the names of those that could be planted."""
+    """Replays the comparison with planted bugs; raises if one passes. Returns the names of those that were planted."""
     rejected = []
     for mutant in (*mutants.COMMON, *family.mutants):
         planted = False
@@ -189,7 +197,7 @@ def _reject_mutants(family: Family, attempts: list[Attempt]) -> list[str]:
 
 @contextlib.contextmanager
 def _watched_memory() -> Iterator[None]:
-    """New arrays are filled with NaN and stand between red zones, so that an element never written, or one written outside, is seen."""
+    """New arrays are full of NaN and stand between red zones: an element never written, or written outside, is seen."""
     import mytensor_backend
 
     mode = mytensor_backend.memory_mode()

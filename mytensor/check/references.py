@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+Pair = tuple[int, int]  # (height, width)
+
+
+def pair(value: int | Pair) -> Pair:
+    """3 -> (3, 3); (3, 5) stays."""
+    return value if isinstance(value, tuple) else (value, value)
+
+
+class Windows(NamedTuple):
+    """Where a kernel that slides over an image stands: its options as pairs, and how many places it takes."""
+
+    kernel: Pair
+    padding: Pair
+    stride: Pair
+    dilation: Pair
+    down: int
+    across: int
+
+    @property
+    def kernel_area(self) -> int:
+        return self.kernel[0] * self.kernel[1]
+
+
+def windows_of(
+    image: Sequence[int],
+    kernel_size: int | Pair,
+    padding: int | Pair = 0,
+    stride: int | Pair = 1,
+    dilation: int | Pair = 1,
+) -> Windows:
+    """The windows of an image of (height, width); the options are those of torch's unfold."""
+    kernel, padding, stride, dilation = pair(kernel_size), pair(padding), pair(stride), pair(dilation)
+    down, across = (
+        (length + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i, length in enumerate(image)
+    )
+    return Windows(kernel, padding, stride, dilation, down, across)
 
 
 def sum_to_shape(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -17,17 +55,17 @@ def sum_to_shape(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 class SoftmaxSizes(NamedTuple):
     """How large the errors of a softmax over K logits x can be, in units of eps; shaped like x, or 1 along dim.
 
-    relative: of y = exp(x - m) / sum exp(x - m): rounding x - m moves the exponent by |x - m| eps/2, in the term itself and on average (weighted by
-        y) in the sum; the sum of K terms, exp and the division add K + 8.
-    absolute: of log-sum-exp = m + log(sum exp(x - m)): the sum's relative error becomes the logarithm's absolute one; m, the logarithm
-        and their sum are rounded.
+    relative: of y = exp(x - m) / sum exp(x - m): rounding x - m moves the exponent by |x - m| eps/2, in the term itself
+        and on average (weighted by y) in the sum; the sum of K terms, exp and the division add K + 8.
+    absolute: of log-sum-exp = m + log(sum exp(x - m)): the sum's relative error becomes the logarithm's absolute one;
+        m, the logarithm and their sum are rounded.
     """
 
     relative: np.ndarray
     absolute: np.ndarray
 
 
-def softmax_sizes(logits: np.ndarray, dims) -> SoftmaxSizes:
+def softmax_sizes(logits: np.ndarray, dims: int | tuple[int, ...]) -> SoftmaxSizes:
     """The error sizes of the softmax and log-sum-exp of `logits` over `dims`."""
     x = logits.astype(np.float64)
     dims = (dims,) if isinstance(dims, int) else dims
@@ -42,7 +80,13 @@ def softmax_sizes(logits: np.ndarray, dims) -> SoftmaxSizes:
 
 
 def cross_entropy_sizes(
-    logits, target, upstream, weight=None, reduction="mean", ignore_index=-100, label_smoothing=0.0
+    logits: np.ndarray,
+    target: np.ndarray,
+    upstream: np.ndarray,
+    weight: np.ndarray | None = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Error sizes of cross_entropy and its input gradient, in units of eps.
 
@@ -69,8 +113,19 @@ def cross_entropy_sizes(
     return {"output": loss if reduction == "none" else loss.sum(), "input gradient": np.moveaxis(gradient, -1, 1)}
 
 
-def gather_batch(images, index, mean, std, flip, crop, padding) -> np.ndarray:
-    """(B, C, H, W) float64: the images that index names, padded by zeros, cropped at `crop` (row, column), mirrored, normalised."""
+def gather_batch(
+    images: np.ndarray,
+    index: np.ndarray,
+    mean: np.ndarray,
+    std: np.ndarray,
+    flip: np.ndarray | None,
+    crop: np.ndarray | None,
+    padding: int,
+) -> np.ndarray:
+    """(B, C, H, W) float64: the images that index names, padded by zeros, cropped, mirrored, normalised.
+
+    images: (N, C, H, W) uint8. index: (B). mean, std: (C). flip: (B), 1 where mirrored. crop: (B, 2), (row, column).
+    """
     height, width = images.shape[2:]
     padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     out = np.empty((len(index), *images.shape[1:]))
@@ -108,25 +163,27 @@ def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
 
 
 def _fractions(count: int, seed: int, offset: int, dtype: str) -> np.ndarray:
-    """`count` fractions in [0, 1), as csrc/cpu/random.cpp defines them: counter offset + i makes four float32 of 24 bits, or two float64 of 53."""
+    """`count` fractions in [0, 1), as csrc/cpu/random.cpp defines them.
+
+    Counter offset + i makes four float32 of 24 bits, or two float64 of 53.
+    """
     per_counter = 4 if dtype == "float32" else 2
     places = [offset + block for block in range(-(-count // per_counter))]
     counters = np.array([[place % 2**32, place >> 32, 0, 0] for place in places], np.uint32).reshape(-1, 4)
     words = philox(counters, (seed % 2**32, seed >> 32)).astype(np.uint64)
     if dtype == "float32":
         return ((words >> np.uint64(8)) * 2.0**-24).reshape(-1)
-    return (((words[:, 0::2] >> np.uint64(5) << np.uint64(26)) | (words[:, 1::2] >> np.uint64(6))) * 2.0**-53).reshape(
-        -1
-    )
+    bits53 = (words[:, 0::2] >> np.uint64(5) << np.uint64(26)) | (words[:, 1::2] >> np.uint64(6))
+    return (bits53 * 2.0**-53).reshape(-1)
 
 
-def uniform(shape, low, high, seed, offset, dtype) -> np.ndarray:
+def uniform(shape: tuple[int, ...], low: float, high: float, seed: int, offset: int, dtype: str) -> np.ndarray:
     """Uniform in [low, high), float64 arithmetic on the generator's fractions."""
     count = int(np.prod(shape))
     return (low + (high - low) * _fractions(count, seed, offset, dtype)[:count]).reshape(shape)
 
 
-def normal(shape, mean, std, seed, offset, dtype) -> np.ndarray:
+def normal(shape: tuple[int, ...], mean: float, std: float, seed: int, offset: int, dtype: str) -> np.ndarray:
     """Normal by Box and Muller: of two neighbouring fractions, the first makes the radius, the second the angle."""
     count = int(np.prod(shape))
     pairs = _fractions(count, seed, offset, dtype).reshape(-1, 2)

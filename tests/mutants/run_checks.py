@@ -2,7 +2,8 @@
 
     python run_checks.py FOLDER CHECK[:KERNEL] ...
 
-FOLDER holds the extension to use. Prints one JSON object: check -> "CheckFailed: ..." if it was rejected, "passed", or another error.
+FOLDER holds the extension to use. Prints one JSON object: check -> "CheckFailed: ..." if it was rejected, "passed", or
+another error.
 """
 
 import json

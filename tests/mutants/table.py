@@ -1,7 +1,8 @@
 """Wrong kernels: bugs planted in the sources of csrc/, each of which a check must reject (see ../test_mutants.py).
 
-They are the mistakes that published code has made, and that sums, all-ones gradients or one-channel tests do not see. A mutant is
-compiled and run for real, so what it shows is that the check of that op, as notebooks and tests use it, fails on such a kernel.
+They are the mistakes that published code has made, and that sums, all-ones gradients or one-channel tests do not see. A
+mutant is compiled and run for real, so what it shows is that the check of that op, as notebooks and tests use it, fails
+on such a kernel.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ EVERYTHING = ("everything",)
 class SourceMutant:
     """One planted bug.
 
-    name: the bug in words. file: the source, relative to csrc/. original: text that occurs in it exactly once; replacement: what stands
-    there instead. check: the check that must reject it.
-    disturbs: further checks that the bug may make fail. Mutants are compiled together only where none disturbs another's check.
+    name: the bug in words. file: the source, relative to csrc/.
+    original: text that occurs in it exactly once. replacement: what stands there instead.
+    check: the check that must reject it.
+    disturbs: further checks that the bug may make fail. Mutants are compiled together only where none disturbs the
+    check of another.
     kernel: select this kernel for the check, where the op has several and the mutant is not in its default.
     """
 
@@ -34,7 +37,7 @@ class SourceMutant:
 
 
 MUTANTS = [
-    # ------------------------------------------------------------------------------------------------ convolution
+    # ------------------------------------------------------------------------------------------------------ convolution
     SourceMutant(
         "output channels scrambled",
         "cpu/conv2d_direct.cpp",
@@ -52,8 +55,12 @@ MUTANTS = [
     SourceMutant(
         "rows and columns of the kernel swapped",
         "cpu/conv2d_direct.cpp",
-        "for (int64_t r = 0; r < g.window.kernel.h; r++) {\n            for (int64_t s = 0; s < g.window.kernel.w; s++) {\n                offsets",
-        "for (int64_t s = 0; s < g.window.kernel.w; s++) {\n            for (int64_t r = 0; r < g.window.kernel.h; r++) {\n                offsets",
+        "for (int64_t r = 0; r < g.window.kernel.h; r++) {\n"
+        "            for (int64_t s = 0; s < g.window.kernel.w; s++) {\n"
+        "                offsets",
+        "for (int64_t s = 0; s < g.window.kernel.w; s++) {\n"
+        "            for (int64_t r = 0; r < g.window.kernel.h; r++) {\n"
+        "                offsets",
         "conv2d",
     ),
     SourceMutant(
@@ -124,7 +131,7 @@ MUTANTS = [
         "fold",
         disturbs=("unfold", "conv2d"),
     ),
-    # ------------------------------------------------------------------------------------------------ products
+    # --------------------------------------------------------------------------------------------------------- products
     SourceMutant(
         "last tile skipped",
         "cpu/gemm.cpp",
@@ -156,7 +163,7 @@ MUTANTS = [
         "begin, end, false, product.output",
         "linear",
     ),
-    # ------------------------------------------------------------------------------------------------ pooling
+    # ---------------------------------------------------------------------------------------------------------- pooling
     SourceMutant(
         "the last of equal elements wins",
         "cpu/max_pool2d.cpp",
@@ -192,7 +199,7 @@ MUTANTS = [
         "gradient[h * columns.input + w] = share;",
         "avg_pool2d",
     ),
-    # ------------------------------------------------------------------------------------------------ functions of one number
+    # ------------------------------------------------------------------------------------------ functions of one number
     SourceMutant(
         "last elements never written",
         "cpu/activation.cpp",
@@ -226,7 +233,7 @@ MUTANTS = [
         "a polynomial for tanh", "cpu/activation.cpp", "std::tanh(value)", "(value - value * value * value / 3)", "tanh"
     ),
     SourceMutant("sign of the exponent lost", "cpu/activation.cpp", "exp_lanes(-value)", "exp_lanes(value)", "sigmoid"),
-    # ------------------------------------------------------------------------------------------------ arithmetic
+    # ------------------------------------------------------------------------------------------------------- arithmetic
     SourceMutant(
         "stride of a broadcast dimension wrong",
         "ops/broadcast.cpp",
@@ -312,7 +319,7 @@ MUTANTS = [
         "broadcast_to",
         disturbs=("sum", "mean", "amax", "amin"),
     ),
-    # ------------------------------------------------------------------------------------------------ reductions
+    # ------------------------------------------------------------------------------------------------------- reductions
     SourceMutant(
         "sum drops the tail",
         "cpu/reduction.cpp",
@@ -349,7 +356,7 @@ MUTANTS = [
         "is_better ? place - 1 : out[i]",
         "argmax",
     ),
-    # ------------------------------------------------------------------------------------------------ softmax and losses
+    # ----------------------------------------------------------------------------------------------- softmax and losses
     SourceMutant(
         "maximum not subtracted",
         "cpu/softmax.cpp",
@@ -409,7 +416,7 @@ MUTANTS = [
         "nll_loss",
         disturbs=("cross_entropy",),
     ),
-    # ------------------------------------------------------------------------------------------------ shape, rows
+    # ------------------------------------------------------------------------------------------------------ shape, rows
     SourceMutant(
         "a copy that is never filled",
         "ndarray/ndarray.cpp",
@@ -458,7 +465,7 @@ MUTANTS = [
         "for (int64_t i = begin + 1; i < end; i++) std::memcpy",
         "index_select",
     ),
-    # ------------------------------------------------------------------------------------------------ random, training
+    # ------------------------------------------------------------------------------------------------- random, training
     SourceMutant("nine rounds", "cpu/philox.h", "round < 10", "round < 9", "uniform", disturbs=("normal",)),
     SourceMutant("radius too small", "cpu/random.cpp", "std::sqrt(-2.0 *", "std::sqrt(-1.0 *", "normal"),
     SourceMutant(

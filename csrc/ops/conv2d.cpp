@@ -6,15 +6,6 @@
 namespace mt {
 namespace {
 
-struct Conv2dKernels {
-    void (*forward)(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight, const NDArray* bias,
-                    NDArray& output);
-    void (*input_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& weight,
-                       NDArray& input_grad);
-    void (*weight_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& input,
-                        NDArray& weight_grad);
-};
-
 KernelTable<Conv2dKernels> table(
     "conv2d",
     {
@@ -37,7 +28,7 @@ KernelTable<Conv2dKernels> table(
          {cpu::conv2d_loops, cpu::conv2d_loops_input_grad, cpu::conv2d_loops_weight_grad}},
     });
 
-KernelTable<void (*)(const NDArray& upstream, NDArray& bias_grad)> bias_grad_table(
+KernelTable<Conv2dBiasGradKernel> bias_grad_table(
     "conv2d_bias_grad", {
                             {Device::cpu, "plane_sums",
                              "Sums each image's channel by vectors, then the images in order.", cpu::conv2d_bias_grad},

@@ -6,10 +6,6 @@
 namespace mt {
 namespace {
 
-// a, b and the output are batches of matrices; bias is null or is added to each row.
-using MatmulKernel = void (*)(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b,
-                              const NDArray* bias, NDArray& output);
-
 KernelTable<MatmulKernel> table(
     "matmul", {
                   {Device::cpu, "blocked",

@@ -25,7 +25,7 @@ struct Factor {
     int64_t lines, line_step, inner_step;
     int64_t matrix_step;  // from one matrix of the batch to the next
 
-    __host__ __device__ int64_t place(int64_t matrix, int64_t line, int64_t k) const {
+    __device__ int64_t place(int64_t matrix, int64_t line, int64_t k) const {
         return matrix * matrix_step + line * line_step + k * inner_step;
     }
 };
@@ -48,6 +48,16 @@ struct Product {
         return bias != nullptr ? bias[row * bias_row_step + column * bias_column_step] : T{0};
     }
 };
+
+// What kernels take for a bias that may be null.
+template <class T>
+const T* bias_values(const NDArray* bias) {
+    return bias != nullptr ? bias->data<T>() : nullptr;
+}
+
+// The product by the `tiled` rung of matmul.cu, for the convolutions. T: float or double; bias may be null.
+template <class T>
+void multiply_tiled(const T* a, const T* b, const T* bias, T* output, const Product& product);
 
 // ---------------------------------------------------------------------------------------------------------- tiles
 

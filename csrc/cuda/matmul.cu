@@ -305,17 +305,12 @@ Product product_of(const NDArray& a, const NDArray& b, bool transpose_a, bool tr
     return product;
 }
 
-template <class T>
-const T* values_of(const NDArray* bias) {
-    return bias != nullptr ? bias->data<T>() : nullptr;
-}
-
 void launch_naive(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias_array,
                   NDArray& output) {
     const Product product = product_of(a, b, transpose_a, transpose_b, output);
     dispatch_floating_device(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const T* bias = values_of<T>(bias_array);
+        const T* bias = bias_values<T>(bias_array);
         launch(matmul_naive<T>, blocks_for(product.outputs(), kThreads), kThreads, 0, a.data<T>(), b.data<T>(), bias,
                output.data<T>(), product);
     });
@@ -326,20 +321,30 @@ void launch_coalesced(const NDArray& a, const NDArray& b, bool transpose_a, bool
     const Product product = product_of(a, b, transpose_a, transpose_b, output);
     dispatch_floating_device(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const T* bias = values_of<T>(bias_array);
+        const T* bias = bias_values<T>(bias_array);
         launch(matmul_coalesced<T>, blocks_for(product.outputs(), kThreads), kThreads, 0, a.data<T>(), b.data<T>(), bias,
                output.data<T>(), product);
     });
 }
 
-void launch_tiled(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias_array,
+}  // namespace
+
+template <class T>
+void multiply_tiled(const T* a, const T* b, const T* bias, T* output, const Product& product) {
+    launch(matmul_tiled<T>, tiles_for(product.batch, product.rows(), product.columns(), kTile), dim3(kTile, kTile), 0, a, b,
+           bias, output, product);
+}
+template void multiply_tiled(const float* a, const float* b, const float* bias, float* output, const Product& product);
+template void multiply_tiled(const double* a, const double* b, const double* bias, double* output, const Product& product);
+
+namespace {
+
+void launch_tiled(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias,
                   NDArray& output) {
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
     dispatch_floating_device(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const T* bias = values_of<T>(bias_array);
-        launch(matmul_tiled<T>, tiles_for(product.batch, product.rows(), product.columns(), kTile), dim3(kTile, kTile), 0,
-               a.data<T>(), b.data<T>(), bias, output.data<T>(), product);
+        multiply_tiled(a.data<T>(), b.data<T>(), bias_values<T>(bias), output.data<T>(),
+                       product_of(a, b, transpose_a, transpose_b, output));
     });
 }
 
@@ -349,7 +354,7 @@ void launch_panels(const NDArray& a, const NDArray& b, bool transpose_a, bool tr
                    NDArray& output) {
     if (output.dtype() == DType::float64) return launch_tiled(a, b, transpose_a, transpose_b, bias_array, output);
     const Product product = product_of(a, b, transpose_a, transpose_b, output);
-    const float* bias = values_of<float>(bias_array);
+    const float* bias = bias_values<float>(bias_array);
     const int64_t slice_length = product.inner;
     launch(matmul_panels<Engine>, tiles_for(product.batch, product.rows(), product.columns(), Engine::kSize),
            Engine::kThreads, 0, a.data<float>(), b.data<float>(), bias, output.data<float>(), product, slice_length);
@@ -370,7 +375,7 @@ void launch_split_k(const NDArray& a, const NDArray& b, bool transpose_a, bool t
     const float* no_bias = nullptr;
     launch(matmul_panels<Engine>, dim3(tiles, static_cast<unsigned int>(slices.count)), Engine::kThreads, 0,
            a.data<float>(), b.data<float>(), no_bias, partial.data(), product, slices.length);
-    const float* bias = values_of<float>(bias_array);
+    const float* bias = bias_values<float>(bias_array);
     launch(add_slices<float>, blocks_for(product.outputs(), kThreads), kThreads, 0, partial.data(), bias,
            output.data<float>(), slices.count, product.outputs(), product.columns());
 }
@@ -381,7 +386,7 @@ void launch_wide(const NDArray& a, const NDArray& b, bool transpose_a, bool tran
     if (output.dtype() == DType::float64) return launch_tiled(a, b, transpose_a, transpose_b, bias_array, output);
     const Product product = product_of(a, b, transpose_a, transpose_b, output);
     const unsigned int tiles = tiles_for(product.batch, product.rows(), product.columns(), kWide);
-    const float* bias = values_of<float>(bias_array);
+    const float* bias = bias_values<float>(bias_array);
     const bool a_by_vectors = has_whole_vectors(a.data<float>(), product.a, product.inner);
     const bool b_by_vectors = has_whole_vectors(b.data<float>(), product.b, product.inner);
     if constexpr (is_double_buffered)

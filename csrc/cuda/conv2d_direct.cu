@@ -52,10 +52,10 @@ __global__ void convolve_pixels(const T* source, const T* weight, const T* bias,
     DYNAMIC_SHARED_MEMORY(T, weights);  // [source channel of the chunk][tap][channel of the share]
     const int group_channels = Role::target_channels(sizes), source_channels = Role::source_channels(sizes);
     const Extent plane = Role::target(sizes), source_plane = Role::source(sizes);
-    const unsigned int blocks = blocks_for(sizes.batch * plane.size(), kThreads);  // of a share
-    const int share = blockIdx.x / blocks;
+    const int64_t blocks = (sizes.batch * plane.size() + kThreads - 1) / kThreads;  // of a share
+    const auto share = static_cast<int>(blockIdx.x / blocks);
     const int group = share / shares, first_channel = share % shares * kChannels;
-    const int64_t pixel = int64_t{blockIdx.x % blocks} * kThreads + threadIdx.x;
+    const int64_t pixel = blockIdx.x % blocks * kThreads + threadIdx.x;
     const Triple at = split(pixel, plane.h, plane.w);  // n, y, x of the target
     const bool is_inside = at.first < sizes.batch;
 

@@ -34,9 +34,6 @@ struct Forward {
         if (!sizes.input_pixel(pixel.second, pixel.third, tap.second, tap.third, h, w)) return 0.0f;
         return input[sizes.input_place(pixel.first, group * sizes.group_in + tap.first, h, w)];
     }
-    __device__ static int64_t channel(const ConvSizes& sizes, int64_t group, int64_t row) {
-        return group * sizes.group_out + row;
-    }
     __device__ static int64_t place(const ConvSizes& sizes, int64_t group, int64_t row, Triple pixel) {
         return sizes.output_place(pixel.first, group * sizes.group_out + row, pixel.second, pixel.third);
     }
@@ -96,7 +93,7 @@ __global__ void convolve_tiles(const float* left, const float* right, const floa
     const int64_t rows = Role::rows(sizes), columns = Role::columns(sizes);
     const Tile tile = tile_of_block(rows, columns, Engine::kSize);
     const int64_t group = tile.matrix, slice = blockIdx.y, first_k = slice * slice_length;
-    const int64_t end_k = min(first_k + slice_length, Role::inner(sizes));
+    const int64_t end_k = first_k + slice_length < Role::inner(sizes) ? first_k + slice_length : Role::inner(sizes);
     const auto split_inner = [&](int64_t k) {
         return split(k, Role::inner_extent(sizes).h, Role::inner_extent(sizes).w);
     };

@@ -13,7 +13,8 @@ KernelTable<MatmulKernel> table(
                    cpu::matmul_blocked},
                   {Device::cpu, "naive", "Three loops: each output element is the dot product of a row and a column.",
                    cpu::matmul_naive},
-              });
+              },
+              &DeviceKernels::matmul);
 
 NDArray as_batch(const NDArray& matrix) {
     return matrix.ndim() == 3 ? matrix : matrix.reshape({1, matrix.shape(0), matrix.shape(1)});

@@ -152,7 +152,10 @@ struct Tf32 {
     using Element = float;
     using Fragment = nvcuda::wmma::precision::tf32;
     static constexpr int kDepth = 8;  // of one instruction's sum
-    __device__ static float round(float value) { return nvcuda::wmma::__float_to_tf32(value); }
+    __device__ static float round(float value) {
+        using namespace nvcuda::wmma;
+        return __float_to_tf32(value);
+    }
 };
 struct Bf16 {
     using Element = __nv_bfloat16;

@@ -117,8 +117,8 @@ NDArray from_dlpack(const py::object& source) {
                        "; wanted an object with __dlpack__, such as a torch tensor or a numpy array");
     const auto device_type = source.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int32_t>();
     // Stream 1 is CUDA's default stream, on which the kernels here run: the producer's work is to be done before them.
-    const py::capsule capsule = device_type == kCuda ? source.attr("__dlpack__")(py::arg("stream") = 1)
-                                                     : source.attr("__dlpack__")();
+    const py::capsule capsule =
+        device_type == kCuda ? source.attr("__dlpack__")(py::arg("stream") = 1) : source.attr("__dlpack__")();
     require<TypeError>(PyCapsule_IsValid(capsule.ptr(), "dltensor"),
                        "from_dlpack: the object's __dlpack__ gave a capsule that was already used");
     auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));

@@ -33,8 +33,7 @@ __global__ void bias_grad_naive(const T* upstream, T* bias_grad, Planes planes) 
 // The sum of all threads' values, in thread 0. A warp's lanes exchange registers, half as many at each step; then the first
 // warp sums what the warps have put into shared memory. The order never changes, and so the bits do not.
 template <class T>
-__device__ T sum_of_block(T value) {
-    __shared__ T warp_sums[kThreads / kWarp];
+__device__ T sum_of_block(T value, T (&warp_sums)[kThreads / kWarp]) {
     for (int distance = kWarp / 2; distance > 0; distance /= 2) value += __shfl_down_sync(0xffffffffu, value, distance);
     const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
     if (lane == 0) warp_sums[warp] = value;
@@ -48,13 +47,14 @@ __device__ T sum_of_block(T value) {
 // Block (o, slice) sums channel o of images slice, slice + slices, ...: partial (slices, O). One slice: the gradient.
 template <class T>
 __global__ void sum_channels(const T* upstream, T* partial, Planes planes, int64_t slices) {
+    __shared__ T warp_sums[kThreads / kWarp];
     const int64_t o = blockIdx.x % planes.channels, slice = blockIdx.x / planes.channels;
     T sum = 0;
     for (int64_t n = slice; n < planes.batch; n += slices) {
         const T* plane = upstream + (n * planes.channels + o) * planes.pixels;
         for (int64_t pixel = threadIdx.x; pixel < planes.pixels; pixel += kThreads) sum += plane[pixel];
     }
-    sum = sum_of_block(sum);
+    sum = sum_of_block(sum, warp_sums);
     if (threadIdx.x == 0) partial[slice * planes.channels + o] = sum;
 }
 

@@ -90,6 +90,7 @@ __global__ void convolve_tiles(const float* left, const float* right, const floa
     using Element = typename Engine::Element;
     __shared__ __align__(32) Element left_panel[kInner][Engine::kPitch];
     __shared__ __align__(32) Element right_panel[kInner][Engine::kPitch];
+    __shared__ __align__(32) typename Engine::Staging staging;
     const int64_t rows = Role::rows(sizes), columns = Role::columns(sizes);
     const Tile tile = tile_of_block(rows, columns, Engine::kSize);
     const int64_t group = tile.matrix, slice = blockIdx.y, first_k = slice * slice_length;
@@ -136,7 +137,7 @@ __global__ void convolve_tiles(const float* left, const float* right, const floa
         __syncthreads();
     }
     float* out = result + slice * result_size;
-    sums.for_each_output([&](int i, int j, float sum) {
+    sums.for_each_output(staging, [&](int i, int j, float sum) {
         const int64_t row = tile.row + i, column = tile.column + j;
         if (row >= rows || column >= columns) return;
         out[Role::place(sizes, group, row, split_column(column))] =

@@ -119,6 +119,8 @@ class RegisterTile {
     static constexpr int kSize = 16 * N;       // rows and columns of a block's tile
     static constexpr int kPitch = kSize + 1;   // of a panel's row; odd, so that also a panel's columns lie in different banks
 
+    struct Staging {};  // the shared memory that outputs pass through: none
+
     __device__ static float round(float value) { return value; }
 
     __device__ void multiply(const float (*a)[kPitch], const float (*b)[kPitch]) {
@@ -134,7 +136,7 @@ class RegisterTile {
 
     // Calls body(row, column, sum) for the outputs of the calling thread, counted from the tile's corner.
     template <class Body>
-    __device__ void for_each_output(const Body& body) const {
+    __device__ void for_each_output(Staging&, const Body& body) const {
         for (int i = 0; i < N; i++) {
             for (int j = 0; j < N; j++) body(row() + 16 * i, column() + 16 * j, sums_[i][j]);
         }
@@ -173,6 +175,9 @@ class TensorTile {
     static constexpr int kThreads = 128;
     static constexpr int kSize = 64;
     static constexpr int kPitch = kSize + 8;  // a fragment's rows must start at multiples of 16 bytes, fragments at 32
+    struct Staging {
+        float piece[kThreads / 32][16][16];  // of each warp
+    };
 
     __device__ TensorTile() {
         for (auto& row : sums_) {
@@ -196,18 +201,20 @@ class TensorTile {
         }
     }
 
-    // As RegisterTile's. All threads of the block must call it.
+    // As RegisterTile's. All threads of a warp must call it.
     template <class Body>
-    __device__ void for_each_output(const Body& body) const {
-        __shared__ __align__(32) float tile[kSize][kPitch];
+    __device__ void for_each_output(Staging& staging, const Body& body) const {
+        const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+        auto& piece = staging.piece[warp];
         for (int i = 0; i < 2; i++) {
             for (int j = 0; j < 2; j++) {
-                nvcuda::wmma::store_matrix_sync(&tile[first_row() + 16 * i][first_column() + 16 * j], sums_[i][j], kPitch,
-                                                nvcuda::wmma::mem_row_major);
+                nvcuda::wmma::store_matrix_sync(&piece[0][0], sums_[i][j], 16, nvcuda::wmma::mem_row_major);
+                __syncwarp();
+                for (int e = lane; e < 16 * 16; e += 32)
+                    body(first_row() + 16 * i + e / 16, first_column() + 16 * j + e % 16, piece[e / 16][e % 16]);
+                __syncwarp();
             }
         }
-        __syncthreads();
-        for (int i = threadIdx.x; i < kSize * kSize; i += kThreads) body(i / kSize, i % kSize, tile[i / kSize][i % kSize]);
     }
 
  private:

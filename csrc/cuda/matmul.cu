@@ -99,8 +99,9 @@ __device__ void load_panel(const float* data, const Factor& factor, int64_t matr
         const int k = factor.inner_step == 1 ? i % kInner : i / Engine::kSize;
         const int line = factor.inner_step == 1 ? i / kInner : i % Engine::kSize;
         const bool is_inside = first_line + line < factor.lines && first_k + k < end_k;
-        panel[k][line] = Engine::round(
-            is_inside ? data[factor.place(matrix, first_line + line, first_k + k)] : 0.0f);
+        const float value = is_inside ? data[factor.place(matrix, first_line + line, first_k + k)] : 0.0f;
+        const typename Engine::Element rounded = Engine::round(value);
+        panel[k][line] = rounded;
     }
 }
 
@@ -111,6 +112,7 @@ __global__ void matmul_panels(const float* a, const float* b, const float* bias,
     using Element = typename Engine::Element;
     __shared__ __align__(32) Element a_panel[kInner][Engine::kPitch];
     __shared__ __align__(32) Element b_panel[kInner][Engine::kPitch];
+    __shared__ __align__(32) typename Engine::Staging staging;
     const Tile tile = tile_of_block(product.rows(), product.columns(), Engine::kSize);
     const int64_t slice = blockIdx.y, first_k = slice * slice_length;
     const int64_t end_k = first_k + slice_length < product.inner ? first_k + slice_length : product.inner;
@@ -124,7 +126,7 @@ __global__ void matmul_panels(const float* a, const float* b, const float* bias,
         __syncthreads();
     }
     float* out = output + slice * product.outputs();
-    sums.for_each_output([&](int i, int j, float sum) {
+    sums.for_each_output(staging, [&](int i, int j, float sum) {
         const int64_t row = tile.row + i, column = tile.column + j;
         if (row < product.rows() && column < product.columns())
             out[product.place(tile.matrix, row, column)] = sum + product.bias_of(bias, row, column);

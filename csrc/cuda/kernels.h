@@ -8,8 +8,10 @@
 
 #include <vector>
 
+#include "../ops/conv2d.h"
 #include "../ops/fill_cast.h"
 #include "../ops/im2col.h"
+#include "../ops/matmul.h"
 
 namespace mt {
 
@@ -27,10 +29,16 @@ using DeviceRows = std::vector<DeviceRow<Kernel>>;
 struct DeviceKernels {
     DeviceRows<FillKernel> fill;
     DeviceRows<Im2colKernels> im2col;
+    DeviceRows<Conv2dKernels> conv2d;
+    DeviceRows<Conv2dBiasGradKernel> conv2d_bias_grad;
+    DeviceRows<MatmulKernel> matmul;
 };
 
-DeviceRows<FillKernel> fill_rows();       // fill.cu
-DeviceRows<Im2colKernels> im2col_rows();  // im2col.cu
+DeviceRows<FillKernel> fill_rows();                        // fill.cu
+DeviceRows<Im2colKernels> im2col_rows();                   // im2col.cu
+DeviceRows<Conv2dKernels> conv2d_rows();                   // conv2d.cu
+DeviceRows<Conv2dBiasGradKernel> conv2d_bias_grad_rows();  // conv2d_bias_grad.cu
+DeviceRows<MatmulKernel> matmul_rows();                    // matmul.cu
 
 }  // namespace mt
 

@@ -9,11 +9,9 @@
 namespace mt::cpu {
 
 // value: one element of out's dtype.
-using FillKernel = void (*)(const NDArray& value, NDArray& out);
 void fill(const NDArray& value, NDArray& out);
 
 // x, out: one shape, any two dtypes. ops/fill_cast.h states the rules.
-using CastKernel = void (*)(const NDArray& x, NDArray& out);
 void cast(const NDArray& x, NDArray& out);
 
 }  // namespace mt::cpu

@@ -6,8 +6,6 @@
 namespace mt {
 namespace {
 
-using UnaryKernel = void (*)(const NDArray& x, NDArray& output);
-using ReluBackwardKernel = void (*)(const NDArray& upstream, const NDArray& output, NDArray& gradient);
 using UnaryTable = KernelTable<UnaryKernel>;
 
 UnaryTable relu_table("relu",

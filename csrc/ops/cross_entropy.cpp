@@ -7,13 +7,6 @@
 namespace mt {
 namespace {
 
-// logits (N, C, inner); target, item_losses and log_sum_exp (N, inner); weight null or (C,).
-using CrossEntropyKernel = void (*)(const NDArray& logits, const NDArray& target, const NDArray* weight,
-                                    const LossOptions& options, NDArray& item_losses, NDArray& log_sum_exp);
-using CrossEntropyBackwardKernel = void (*)(const NDArray& upstream, const NDArray& logits, const NDArray& target,
-                                            const NDArray& log_sum_exp, const NDArray& total_weight,
-                                            const NDArray* weight, const LossOptions& options, NDArray& gradient);
-
 KernelTable<CrossEntropyKernel> table("cross_entropy",
                                       {{Device::cpu, "log_sum_exp",
                                         "Subtracts the maximum logit before exp, so that large logits do not overflow.",

@@ -1,13 +1,12 @@
 #include "elementwise.h"
 
 #include "../cpu/elementwise.h"
-#include "broadcast.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-using BinaryTable = KernelTable<cpu::BinaryKernel>;
+using BinaryTable = KernelTable<BinaryKernel>;
 constexpr const char* kIdea =
     "runs along the last joined dimension, vectorised; an operand that is repeated stays in a register";
 
@@ -24,10 +23,10 @@ BinaryTable lt_table("lt", {{Device::cpu, "simd", kIdea, &cpu::lt}});
 BinaryTable le_table("le", {{Device::cpu, "simd", kIdea, &cpu::le}});
 BinaryTable gt_table("gt", {{Device::cpu, "simd", kIdea, &cpu::gt}});
 BinaryTable ge_table("ge", {{Device::cpu, "simd", kIdea, &cpu::ge}});
-KernelTable<cpu::WhereKernel> where_table("where", {{Device::cpu, "simd", "loads both sides and keeps one: no branches",
+KernelTable<WhereKernel> where_table("where", {{Device::cpu, "simd", "loads both sides and keeps one: no branches",
                                                      &cpu::where}});
-KernelTable<cpu::AddScaledKernel> add_scaled_table("add_", {{Device::cpu, "simd", kIdea, &cpu::add_scaled_}});
-KernelTable<cpu::BroadcastKernel> broadcast_table("broadcast_to", {{Device::cpu, "runs", "copies or fills run by run",
+KernelTable<AddScaledKernel> add_scaled_table("add_", {{Device::cpu, "simd", kIdea, &cpu::add_scaled_}});
+KernelTable<BroadcastKernel> broadcast_table("broadcast_to", {{Device::cpu, "runs", "copies or fills run by run",
                                                                     &cpu::broadcast}});
 
 void require_alike(const char* op, const char* a_name, const NDArray& a, const char* b_name, const NDArray& b) {

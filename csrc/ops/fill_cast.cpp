@@ -6,8 +6,8 @@
 namespace mt {
 namespace {
 
-KernelTable<cpu::FillKernel> fill_table("fill_", {{Device::cpu, "simd", "stores one number, threaded", &cpu::fill}});
-KernelTable<cpu::CastKernel> cast_table("astype",
+KernelTable<FillKernel> fill_table("fill_", {{Device::cpu, "simd", "stores one number, threaded", &cpu::fill}});
+KernelTable<CastKernel> cast_table("astype",
                                         {{Device::cpu, "simd", "converts element by element, vectorised", &cpu::cast}});
 
 }  // namespace

@@ -16,4 +16,10 @@ NDArray fill_(NDArray& destination, const Number& value);  // in place; bumps th
 // torch leaves the first rule's out-of-range cases to the CPU it runs on; here they are the same everywhere.
 NDArray astype(const NDArray& x, DType dtype);
 
+// value: one element of out's dtype, on the CPU whatever the device of out.
+using FillKernel = void (*)(const NDArray& value, NDArray& out);
+
+// x, out: one shape, any two dtypes.
+using CastKernel = void (*)(const NDArray& x, NDArray& out);
+
 }  // namespace mt

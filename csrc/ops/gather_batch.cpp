@@ -7,7 +7,7 @@
 namespace mt {
 namespace {
 
-KernelTable<cpu::GatherBatchKernel> gather_table(
+KernelTable<GatherBatchKernel> gather_table(
     "gather_batch",
     {{Device::cpu, "table", "looks up each byte's normalised value in a table of 256 a channel", &cpu::gather_batch}});
 

@@ -7,10 +7,6 @@
 namespace mt {
 namespace {
 
-using MaxPoolKernel = void (*)(const NDArray& input, const Window& window, NDArray& output, NDArray& indices);
-// False when an index lies outside its plane.
-using MaxPoolBackwardKernel = bool (*)(const NDArray& upstream, const NDArray& indices, NDArray& input_gradient);
-
 KernelTable<MaxPoolKernel> table(
     "max_pool2d",
     {{Device::cpu, "vectorised",

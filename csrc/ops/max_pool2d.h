@@ -18,4 +18,10 @@ std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, s
 // maximum stood. Throws IndexError for an index outside its plane.
 NDArray max_pool2d_backward(const NDArray& upstream, const NDArray& indices, const Shape& input_shape);
 
+// Kernels. Every window has an element inside the input.
+using MaxPoolKernel = void (*)(const NDArray& input, const Window& window, NDArray& output, NDArray& indices);
+// Leaves out an index that lies outside its plane; returns whether there was none. On devices other than the CPU the op
+// looks before, and the kernel returns true.
+using MaxPoolBackwardKernel = bool (*)(const NDArray& upstream, const NDArray& indices, NDArray& input_gradient);
+
 }  // namespace mt

@@ -6,13 +6,6 @@
 namespace mt {
 namespace {
 
-// log_probabilities (N, C, inner); target and item_losses (N, inner); weight null or (C,).
-using NllLossKernel = void (*)(const NDArray& log_probabilities, const NDArray& target, const NDArray* weight,
-                               int64_t ignore_index, NDArray& item_losses);
-using NllLossBackwardKernel = void (*)(const NDArray& upstream, const NDArray& target, const NDArray* weight,
-                                       const LossOptions& options, const NDArray& total_weight,
-                                       NDArray& input_gradient);
-
 KernelTable<NllLossKernel> table("nll_loss",
                                  {{Device::cpu, "gather", "Reads the log-probability of each item's target class.",
                                    cpu::nll_loss}});

@@ -9,9 +9,9 @@
 namespace mt {
 namespace {
 
-KernelTable<cpu::DrawKernel> uniform_table("uniform", {{Device::cpu, "philox",
+KernelTable<DrawKernel> uniform_table("uniform", {{Device::cpu, "philox",
                                                         "Philox4x32-10, one counter for 16 bytes", &cpu::uniform}});
-KernelTable<cpu::DrawKernel> normal_table("normal",
+KernelTable<DrawKernel> normal_table("normal",
                                           {{Device::cpu, "philox", "Philox4x32-10 and Box-Muller", &cpu::normal}});
 
 void require_floating_dtype(const char* op, DType dtype) {

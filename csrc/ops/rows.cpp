@@ -6,9 +6,9 @@
 namespace mt {
 namespace {
 
-KernelTable<cpu::RowsKernel> select_table("index_select",
+KernelTable<RowsKernel> select_table("index_select",
                                           {{Device::cpu, "rows", "copies row by row", &cpu::index_select}});
-KernelTable<cpu::RowsKernel> backward_table("index_select_backward",
+KernelTable<RowsKernel> backward_table("index_select_backward",
                                             {{Device::cpu, "owner",
                                               "each thread owns a range of output rows and adds what belongs there",
                                               &cpu::index_select_backward}});

@@ -6,13 +6,13 @@
 namespace mt {
 namespace {
 
-KernelTable<cpu::PermuteKernel> permute_table(
+KernelTable<PermuteKernel> permute_table(
     "permute", {{Device::cpu, "tiled", "square tiles where rows become columns, runs elsewhere", &cpu::permute}});
-KernelTable<cpu::CopySlabsKernel> cat_table("cat",
+KernelTable<SlabsKernel> cat_table("cat",
                                             {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}});
-KernelTable<cpu::CopySlabsKernel> narrow_table("narrow",
+KernelTable<SlabsKernel> narrow_table("narrow",
                                                {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}});
-KernelTable<cpu::PadSlabsKernel> narrow_backward_table(
+KernelTable<SlabsKernel> narrow_backward_table(
     "narrow_backward", {{Device::cpu, "slabs", "copies contiguous slabs, zeros around them", &cpu::pad_slabs}});
 
 int64_t product(const Shape& shape, size_t begin, size_t end) {

@@ -8,10 +8,6 @@
 namespace mt {
 namespace {
 
-// All arrays are seen as (outer, length, inner), where length runs along dim.
-using AlongDimKernel = void (*)(const NDArray& x, NDArray& output);
-using AlongDimBackwardKernel = void (*)(const NDArray& upstream, const NDArray& output, NDArray& input_gradient);
-
 KernelTable<AlongDimKernel> softmax_table(
     "softmax",
     {{Device::cpu, "shifted",

@@ -11,6 +11,7 @@ Environment variables:
     MYTENSOR_ARCH            what csrc/cpu is compiled for: native (default), x86-64-v3, x86-64-v4, ..., none
     MYTENSOR_CUDA            1 or 0: with or without CUDA (default: with, if nvcc is found by CUDA_HOME or PATH)
     MYTENSOR_CUDA_ARCHS      GPU architectures, such as "80;90" (default: the GPU at hand, else 80)
+    MYTENSOR_SIMT            0: without the emulator that runs the CUDA kernels on the CPU (device "simt")
     MYTENSOR_JOBS            how many files to compile at a time (default: one per core)
 """
 
@@ -39,6 +40,7 @@ ROOT = pathlib.Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
 OBJECTS = ROOT / "build" / "objects" / f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
 GENERATED = OBJECTS / "generated"
+SIMT_OBJECTS = ROOT / "build" / "simt" / OBJECTS.name
 
 COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-DNDEBUG"]
 
@@ -49,6 +51,16 @@ KERNEL_FLAGS = ["-fno-math-errno", "-ffp-contract=fast"]
 # bindings/ comes first in the link, so that of an inline function that several objects hold, the linker keeps the copy
 # compiled for any CPU: the check at import runs before anything else does. cpu/ comes last.
 LINK_ORDER = ["bindings", "ndarray", "ops", "cuda", "cpu"]
+
+# The emulator, and the kernels as it runs them: fast, and with every access of memory reported (csrc/simt/hooks.cpp). The
+# line tables name the source in its reports; -ffp-contract=off: the sums are those that the source states.
+SIMT_FLAGS = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-DNDEBUG", "-O2"]
+SIMT_KERNEL_FLAGS = [
+    *("-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-DNDEBUG", "-g1", "-gdwarf-4", "-gz=none"),
+    *("-ffp-contract=off", "-fstack-clash-protection"),
+]
+SIMT_FAST_FLAGS = [*SIMT_KERNEL_FLAGS, "-O2"]
+SIMT_WATCHED_FLAGS = [*SIMT_KERNEL_FLAGS, "-O0", "-fsanitize=thread,bounds", "-fsanitize-coverage=trace-pc"]
 
 # Instruction sets that __builtin_cpu_supports knows (the names) and that the compiler uses on its own (the macros).
 CPU_FEATURES = {
@@ -214,9 +226,11 @@ class ObjectFile:
     folders) replaced by versions.
     """
 
-    def __init__(self, source: pathlib.Path, compile_command: list[str], identity: list[str]) -> None:
+    def __init__(
+        self, source: pathlib.Path, compile_command: list[str], identity: list[str], folder: pathlib.Path = OBJECTS
+    ) -> None:
         self.source = source
-        self.path = OBJECTS / source.relative_to(CSRC).with_name(source.name + ".o")
+        self.path = folder / source.relative_to(CSRC).with_name(source.name + ".o")
         self.depfile = self.path.with_suffix(".d")
         self.keyfile = self.path.with_suffix(".key")
         self.command = [*compile_command, "-MMD", "-MF", str(self.depfile), "-c", str(source), "-o", str(self.path)]
@@ -261,6 +275,72 @@ class ObjectFile:
         say(f"  {name}  {time.time() - started_at:.1f} s")
 
 
+# ---------------------------------------------------------------------------------------------- the emulator
+
+
+class Emulator:
+    """The libraries behind device "simt": the emulator, and two builds of csrc/cuda/*.cu by the host compiler.
+
+    problem: why there are none; "" if there are.
+    """
+
+    def __init__(self, host: HostCompiler) -> None:
+        self.host = host
+        self.problem = self._problem()
+
+    def _problem(self) -> str:
+        if os.environ.get("MYTENSOR_SIMT") == "0":
+            return "MYTENSOR_SIMT=0"
+        if not (CSRC / "simt").is_dir():
+            return "there are no sources for it"
+        if not sys.platform.startswith("linux") or os.uname().machine not in ("x86_64", "aarch64"):
+            return "it works on Linux on x86-64 and aarch64 processors"
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "probe.cpp")
+            source.write_text("thread_local int a[4]; int f(int i) { return a[i]; }")
+            command = [*self.host.command, *SIMT_WATCHED_FLAGS, "-c", str(source), "-o", str(source.with_suffix(".o"))]
+            if subprocess.run(command, capture_output=True).returncode != 0:
+                return f"{self.host.version} does not take {' '.join(SIMT_WATCHED_FLAGS)}"
+        return ""
+
+    def libraries(self) -> dict[str, list[ObjectFile]]:
+        """File name -> its objects. The emulator comes first: the others are linked with it."""
+        if self.problem:
+            return {}
+        facts = self._object(CSRC / "simt" / "source_hash.cpp", [*SIMT_FLAGS, f"-I{GENERATED}"], "emulator")
+        sources = [path for path in sorted((CSRC / "simt").glob("*.cpp")) if path.name != "source_hash.cpp"]
+        emulator = [self._object(path, SIMT_FLAGS, "emulator") for path in sources]
+        kernels = sorted((CSRC / "cuda").glob("*.cu"))
+        # Reports name a file as csrc/cuda/im2col.cu.
+        common = ["-x", "c++", f"-I{CSRC / 'simt' / 'include'}", f"-ffile-prefix-map={ROOT}/="]
+        return {
+            "libmytensor_simt.so": [facts, *emulator],
+            "libmytensor_kernels_fast.so": [
+                facts,
+                *(self._object(path, [*SIMT_FAST_FLAGS, *common], "fast") for path in kernels),
+            ],
+            "libmytensor_kernels_watched.so": [
+                facts,
+                *(self._object(path, [*SIMT_WATCHED_FLAGS, *common], "watched") for path in kernels),
+            ],
+        }
+
+    def _object(self, source: pathlib.Path, flags: list[str], folder: str) -> ObjectFile:
+        return ObjectFile(
+            source, [*self.host.command, *flags], [self.host.version, *self.host.command, *flags], SIMT_OBJECTS / folder
+        )
+
+    def link_command(self, name: str, objects: list[ObjectFile], output: pathlib.Path) -> list[str]:
+        emulator = output.parent / "libmytensor_simt.so"
+        others = [] if name == emulator.name else [str(emulator)]
+        # Not linked with -fsanitize=thread, which would bring in the library that the emulator takes the place of.
+        further = [f"-Wl,-soname,{name}", "-Wl,-rpath,$ORIGIN", "-Wl,-Bsymbolic-functions", "-pthread"]
+        return [
+            *(*self.host.command, "-shared", *(str(item.path) for item in objects), *others),
+            *(*further, "-o", str(output)),
+        ]
+
+
 # ---------------------------------------------------------------------------------------------- the extension
 
 
@@ -276,7 +356,10 @@ class BuildBackend(build_ext):
     def _build(self, ext: Extension) -> None:
         host = HostCompiler()
         cuda = CudaCompiler(host)
+        emulator = Emulator(host)
+        self._write_build_facts(host, cuda, emulator)
         objects = self._objects(ext, host, cuda)
+        libraries = emulator.libraries()
         say(f"{len(objects)} sources, {host.version}")
         say(f"kernels for {host.arch or 'the baseline CPU'} ({' '.join(host.cpu_features) or 'no extra features'})")
         say("threads by OpenMP" if host.openmp else "single-threaded: the compiler does not build with -fopenmp")
@@ -285,8 +368,11 @@ class BuildBackend(build_ext):
             say(f"CUDA {cuda.version} for {archs} ({cuda.architectures_why}): {cuda.why}")
         else:
             say(f"without CUDA: {cuda.why}")
-        self._compile(objects)
+        say(f"without device simt: {emulator.problem}" if emulator.problem else "with device simt")
+        simt_objects = {item.path: item for library in libraries.values() for item in library}
+        self._compile([*objects, *simt_objects.values()])
         self._link(ext, objects, host, cuda)
+        self._link_simt(emulator, libraries)
 
     def _objects(self, ext: Extension, host: HostCompiler, cuda: CudaCompiler) -> list[ObjectFile]:
         try:
@@ -314,7 +400,6 @@ class BuildBackend(build_ext):
                 command = [*host.command, *flags, *project_includes, *system_includes]
                 identity += flags
             objects.append(ObjectFile(source, command, identity))
-        self._write_build_facts(host, cuda)
         return objects
 
     @staticmethod
@@ -330,8 +415,8 @@ class BuildBackend(build_ext):
         return sources
 
     @staticmethod
-    def _write_build_facts(host: HostCompiler, cuda: CudaCompiler) -> None:
-        """The header that csrc/bindings/build_facts.cpp alone includes, so that a change elsewhere rebuilds little."""
+    def _write_build_facts(host: HostCompiler, cuda: CudaCompiler, emulator: Emulator) -> None:
+        """The header that only build_facts.cpp and source_hash.cpp include, so that a change elsewhere rebuilds little."""
         facts = {
             "SOURCE_HASH": load_build_check().source_hash(CSRC),
             "COMPILER": host.version,
@@ -339,6 +424,8 @@ class BuildBackend(build_ext):
             "KERNEL_FLAGS": shlex.join([*host.arch_flags, *KERNEL_FLAGS]),
             "ARCH": host.arch or "baseline",
             "CPU_FEATURES": " ".join(host.cpu_features),
+            "SIMT_PROBLEM": emulator.problem,
+            "SIMT_FLAGS": f"{shlex.join(SIMT_FAST_FLAGS)} | {shlex.join(SIMT_WATCHED_FLAGS)}",
             "CUDA": f"{cuda.version} ({' '.join('sm_' + arch for arch in cuda.architectures)})" if cuda.nvcc else "",
         }
         lines = [f"#define MYTENSOR_BUILD_{name} {json.dumps(value)}" for name, value in facts.items()]
@@ -380,24 +467,48 @@ class BuildBackend(build_ext):
         else:
             linker = [*host.command, "-shared", *openmp, *further]
         linked = OBJECTS / "mytensor_backend.so"
-        command = [*linker, *(str(item.path) for item in objects), "-o", str(linked)]
+        self._link_once(linked, objects, [*linker, *(str(item.path) for item in objects), "-o", str(linked)])
+        self._install(linked, pathlib.Path(self.get_ext_fullpath(ext.name)))
+
+    def _link_simt(self, emulator: Emulator, libraries: dict[str, list[ObjectFile]]) -> None:
+        for name, objects in libraries.items():
+            linked = SIMT_OBJECTS / name
+            self._link_once(linked, objects, emulator.link_command(name, objects, linked))
+            self._install(linked, self._simt_folder() / name)
+
+    def _simt_folder(self) -> pathlib.Path:
+        """Where the extension looks for the emulator (csrc/ndarray/simt_library.cpp)."""
+        return pathlib.Path(self.build_lib) / "mytensor" / "_simt"
+
+    def _link_once(self, linked: pathlib.Path, objects: list[ObjectFile], command: list[str]) -> None:
+        """Runs the linker unless `linked` is already what it would make."""
         key = hashlib.sha256(json.dumps([command, [item.keyfile.read_text() for item in objects]]).encode()).hexdigest()
         keyfile = linked.with_suffix(".key")
-        if self.force or not linked.exists() or not keyfile.exists() or keyfile.read_text() != key:
-            keyfile.unlink(missing_ok=True)
-            result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-            if result.returncode != 0:
-                print(shlex.join(command), result.stdout, result.stderr, sep="\n", file=sys.stderr, flush=True)
-                raise BuildError("the linker failed; its messages stand above.")
-            keyfile.write_text(key)
-            say("linked")
-        target = pathlib.Path(self.get_ext_fullpath(ext.name))
+        if not self.force and linked.exists() and keyfile.exists() and keyfile.read_text() == key:
+            return
+        keyfile.unlink(missing_ok=True)
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if result.returncode != 0:
+            print(shlex.join(command), result.stdout, result.stderr, sep="\n", file=sys.stderr, flush=True)
+            raise BuildError("the linker failed; its messages stand above.")
+        keyfile.write_text(key)
+        say(f"linked {linked.name}")
+
+    @staticmethod
+    def _install(linked: pathlib.Path, target: pathlib.Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)  # a new file, so that a Python that still runs the old one is not disturbed
         shutil.copyfile(linked, target)
 
+    def copy_extensions_to_source(self) -> None:
+        """What --inplace and an editable install do after the build: the emulator's libraries follow the extension."""
+        super().copy_extensions_to_source()
+        for library in self._simt_folder().glob("*.so"):
+            self._install(library, ROOT / "mytensor" / "_simt" / library.name)
+
     def get_outputs(self) -> list[str]:
-        return [self.get_ext_fullpath(ext.name) for ext in self.extensions]
+        extensions = [self.get_ext_fullpath(ext.name) for ext in self.extensions]
+        return extensions + [str(path) for path in sorted(self._simt_folder().glob("*.so"))]
 
 
 class BuildPackage(build_py):
@@ -419,7 +530,10 @@ setup(
         Extension(
             "mytensor_backend",
             sources=sorted(
-                path.relative_to(ROOT).as_posix() for pattern in ("*.cpp", "*.cu") for path in CSRC.rglob(pattern)
+                path.relative_to(ROOT).as_posix()
+                for pattern in ("*.cpp", "*.cu")
+                for path in CSRC.rglob(pattern)
+                if path.parent.name != "simt"
             ),
             language="c++",
         )

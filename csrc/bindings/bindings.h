@@ -13,6 +13,7 @@ namespace py = pybind11;
 
 void bind_ndarray(py::module_& m);     // ndarray.cpp
 void bind_runtime(py::module_& m);     // runtime.cpp: memory, threads, kernel tables
+void bind_simt(py::module_& m);        // simt.cpp: the emulator's settings and traces
 void bind_build(py::module_& m);       // build_info.cpp: what was built, which GPUs there are
 void bind_conv(py::module_& m);        // conv.cpp: conv2d and its gradients, im2col, col2im
 void bind_matmul(py::module_& m);      // matmul.cpp

@@ -17,6 +17,8 @@ const BuildFacts& build_facts() {
 #else
         false,
 #endif
+        MYTENSOR_BUILD_SIMT_PROBLEM,
+        MYTENSOR_BUILD_SIMT_FLAGS,
 #ifdef MYTENSOR_WITH_CUDA
         MYTENSOR_BUILD_CUDA,
 #else

@@ -2,7 +2,7 @@
 #include "bindings.h"
 #include "build_facts.h"
 #ifdef MYTENSOR_WITH_CUDA
-#include "../cuda/devices.h"
+#include "../cuda/runtime/devices.h"
 #endif
 
 namespace mt {
@@ -18,6 +18,7 @@ py::dict build_info() {
     out["arch"] = facts.arch;
     out["cpu_features"] = py::str(facts.cpu_features).attr("split")();
     out["openmp"] = facts.openmp;
+    out["simt_flags"] = facts.simt_flags;
     out["cuda"] = facts.cuda == nullptr ? py::object(py::none()) : py::str(facts.cuda);
     return out;
 }
@@ -71,7 +72,7 @@ py::dict cuda_info() {
 void bind_build(py::module_& m) {
     m.def("build_info", &build_info,
           "How this extension was built: source_hash, compiler, flags, kernel_flags, arch, cpu_features (list), openmp "
-          "(bool), cuda (str or None).");
+          "(bool), simt_flags (of the emulator's kernels: fast | watched), cuda (str or None).");
     m.def("cuda_info", &cuda_info,
           "Which GPUs there are: built (bool), runtime_version, driver_version (None: no driver), gpus (list of name, "
           "compute_capability, "

@@ -56,6 +56,10 @@ PYBIND11_MODULE(mytensor_backend, m) {
     const std::string cpu_problem = mt::cpu_problem();
     if (!cpu_problem.empty()) throw pybind11::import_error(cpu_problem.c_str());
 
+    pybind11::register_exception<mt::SimtError>(m, "SimtError", PyExc_RuntimeError).doc() =
+        "What the emulator (device simt) found wrong with a kernel.";
+    pybind11::register_exception<mt::CudaError>(m, "CudaError", PyExc_RuntimeError).doc() =
+        "What the CUDA runtime reports (device cuda).";
     m.doc() = "The compiled backend of mytensor: arrays and the kernels that work on them.";
     pybind11::register_exception_translator(&mt::translate_exceptions);
     m.def(
@@ -63,6 +67,7 @@ PYBIND11_MODULE(mytensor_backend, m) {
         pybind11::arg("handler"), "mytensor registers here what an op does with Tensors.");
     mt::bind_ndarray(m);
     mt::bind_runtime(m);
+    mt::bind_simt(m);
     mt::bind_build(m);
     mt::bind_conv(m);
     mt::bind_matmul(m);

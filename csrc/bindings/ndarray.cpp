@@ -47,6 +47,8 @@ NDArray from_numpy(const py::array& source) {
 
 // A numpy array over the same memory; the storage lives as long as the view does.
 py::array to_numpy(const NDArray& array) {
+    require<TypeError>(array.device() == Device::cpu, "numpy: the array is on device ", name_of(array.device()),
+                       "; copy it to the CPU first: .cpu().numpy()");
     auto* owner = new std::shared_ptr<Storage>(array.storage());
     py::capsule base(owner, [](void* pointer) { delete static_cast<std::shared_ptr<Storage>*>(pointer); });
     return py::array(numpy_dtype(array.dtype()), array.shape(), array.raw(), base);
@@ -55,8 +57,9 @@ py::array to_numpy(const NDArray& array) {
 py::object item(const NDArray& array) {
     require<ValueError>(array.size() == 1, "item() wants an array of one element, got shape ",
                         to_string(array.shape()));
+    const NDArray on_cpu = array.to(Device::cpu);
     py::object value;
-    dispatch_all(array.dtype(), [&](auto zero) { value = py::cast(*array.data<decltype(zero)>()); });
+    dispatch_all(array.dtype(), [&](auto zero) { value = py::cast(*on_cpu.data<decltype(zero)>()); });
     return value;
 }
 
@@ -87,6 +90,13 @@ void bind_ndarray(py::module_& m) {
         .def("numpy", &to_numpy, "A numpy array over the same memory: a change of one is seen in the other.")
         .def("reshape", &NDArray::reshape, py::arg("shape"),
              "The same storage under another shape; one size may be -1.")
+        .def(
+            "to", [](const NDArray& a, const std::string& device) { return a.to(parse_device(device)); },
+            py::arg("device"), py::call_guard<py::gil_scoped_release>(),
+            "A copy on another device; itself if it is there already.")
+        .def(
+            "cpu", [](const NDArray& a) { return a.to(Device::cpu); }, py::call_guard<py::gil_scoped_release>(),
+            "A copy on the CPU; itself if it is there already.")
         .def("clone", &NDArray::clone, py::call_guard<py::gil_scoped_release>(), "A copy with a storage of its own.")
         .def("astype", &astype, py::arg("dtype"), py::call_guard<py::gil_scoped_release>(),
              "A copy with elements of another type.")

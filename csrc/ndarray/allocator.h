@@ -2,16 +2,20 @@
 // a training step asks for the same few dozen sizes again and again. So the caching mode keeps freed blocks and hands
 // them out again.
 //
+// Each device has a pool of its own; the mode is the same for all. The emulator's memory (simt) is not cached in any
+// mode: it stands alone between unmapped pages, so that a wrong index is seen, and a freed block is unmapped.
+//
 //   caching  freed blocks are kept by size class and reused (the default)
 //   plain    every request goes to the system, every free returns to it: what the caching mode is measured against
-//   debug    as plain, and every block is filled with NaN before use and stands between two red zones, so that a kernel
-//   that
-//            leaves an element unwritten, or writes outside its output, is seen (check_red_zones)
+//   debug    as plain, and every block is filled with NaN before use and, on the CPU, stands between two red zones, so
+//            that a kernel that leaves an element unwritten, or writes outside its output, is seen (check_red_zones)
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
+
+#include "device.h"
 
 namespace mt {
 
@@ -31,15 +35,16 @@ struct Block {
     size_t bytes = 0;      // what was asked for
     size_t capacity = 0;   // what the block holds: its size class
     MemoryMode mode = MemoryMode::caching;
+    Device device = Device::cpu;
 };
 
-// Throws OutOfMemory with what was asked, what is held and what the machine has.
-Block allocate(size_t bytes);
+// Throws OutOfMemory with what was asked, what is held and what the device has.
+Block allocate(size_t bytes, Device device);
 void release(const Block& block) noexcept;
 
 MemoryMode memory_mode();
 void set_memory_mode(MemoryMode mode);
-MemoryStats memory_stats();
+MemoryStats memory_stats(Device device);
 void reset_peak_memory_stats();
 
 // Returns the cached blocks to the system.

@@ -17,10 +17,18 @@ using Shape = std::vector<int64_t>;
 struct TypeError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
-struct OutOfMemory : std::runtime_error {
+struct __attribute__((visibility("default"))) OutOfMemory : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
-struct NotSupported : std::runtime_error {
+struct __attribute__((visibility("default"))) NotSupported : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+// What the emulator found wrong with a kernel (device simt), and what the CUDA runtime did (device cuda). Visible,
+// since they are thrown by one library and caught by another.
+struct __attribute__((visibility("default"))) SimtError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct __attribute__((visibility("default"))) CudaError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 using ValueError = std::invalid_argument;

@@ -1,7 +1,8 @@
 #include "ndarray.h"
 
-#include <cstring>
 #include <limits>
+
+#include "device_memory.h"
 
 namespace mt {
 
@@ -47,16 +48,22 @@ const char* name_of(Device device) {
     switch (device) {
         case Device::cpu:
             return "cpu";
+        case Device::cuda:
+            return "cuda";
+        case Device::simt:
+            return "simt";
     }
     return "?";
 }
 
 Device parse_device(const std::string& text) {
-    if (text == "cpu") return Device::cpu;
-    throw ValueError(message("device '", text, "' is not one of this build's devices: 'cpu'"));
+    for (Device device : kDevices) {
+        if (text == name_of(device)) return device;
+    }
+    throw ValueError(message("device '", text, "' is not one of 'cpu', 'cuda', 'simt'"));
 }
 
-Storage::Storage(size_t bytes, Device device) : block_(allocate(bytes)), device_(device) {}
+Storage::Storage(size_t bytes, Device device) : block_(allocate(bytes, device)), device_(device) {}
 
 Storage::Storage(void* data, size_t bytes, Device device, std::function<void()> release_owner)
     : device_(device), release_owner_(std::move(release_owner)) {
@@ -121,7 +128,14 @@ NDArray NDArray::reshape(Shape shape) const {
 
 NDArray NDArray::clone() const {
     NDArray copy = empty(shape_, dtype_, device());
-    std::memcpy(copy.raw(), raw(), bytes());
+    copy_bytes(device(), copy.raw(), device(), raw(), bytes());
+    return copy;
+}
+
+NDArray NDArray::to(Device target) const {
+    if (target == device()) return *this;
+    NDArray copy = empty(shape_, dtype_, target);
+    copy_bytes(target, copy.raw(), device(), raw(), bytes());
     return copy;
 }
 

@@ -65,6 +65,7 @@ class NDArray {
     // The same storage under another shape; one -1 is worked out. Throws ValueError when the sizes differ.
     NDArray reshape(Shape shape) const;
     NDArray clone() const;
+    NDArray to(Device target) const;  // a copy in the memory of another device; itself if it is there already
     void bump_version() { storage_->version++; }
 
  private:

@@ -1,6 +1,7 @@
 #include "elementwise.h"
 
 #include "../cpu/elementwise.h"
+#include "../ndarray/device_memory.h"
 #include "kernel_table.h"
 
 namespace mt {
@@ -118,6 +119,15 @@ NDArray mul_(NDArray& destination, const NDArray& source) {
 
 NDArray copy_(NDArray& destination, const NDArray& source) {
     const char* op = "copy_";
+    if (destination.device() != source.device() || destination.device() != Device::cpu) {
+        require_same_dtype(op, "destination", destination, "source", source);
+        require<ValueError>(destination.shape() == source.shape(), op, ": destination has shape ",
+                            to_string(destination.shape()), " and source ", to_string(source.shape()),
+                            "; between devices, and on devices other than cpu, both must have one shape");
+        copy_bytes(destination.device(), destination.raw(), source.device(), source.raw(), source.bytes());
+        destination.bump_version();
+        return destination;
+    }
     require_alike(op, "destination", destination, "source", source);
     require_broadcasts_to(op, source.shape(), destination.shape());
     const NDArray from = unharmed(source, destination);

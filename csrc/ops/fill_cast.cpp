@@ -6,21 +6,22 @@
 namespace mt {
 namespace {
 
-KernelTable<FillKernel> fill_table("fill_", {{Device::cpu, "simd", "stores one number, threaded", &cpu::fill}});
+KernelTable<FillKernel> fill_table("fill_", {{Device::cpu, "simd", "stores one number, threaded", &cpu::fill}},
+                                   &DeviceKernels::fill);
 KernelTable<CastKernel> cast_table("astype",
-                                        {{Device::cpu, "simd", "converts element by element, vectorised", &cpu::cast}});
+                                   {{Device::cpu, "simd", "converts element by element, vectorised", &cpu::cast}});
 
 }  // namespace
 
 NDArray full(const Shape& shape, const Number& value, DType dtype, Device device) {
-    const NDArray number = array_of("full", value, dtype, device);
+    const NDArray number = array_of("full", value, dtype, Device::cpu);
     NDArray out = NDArray::empty(shape, dtype, device);
     fill_table.pick(device)(number, out);
     return out;
 }
 
 NDArray fill_(NDArray& destination, const Number& value) {
-    const NDArray number = array_of("fill_", value, destination.dtype(), destination.device());
+    const NDArray number = array_of("fill_", value, destination.dtype(), Device::cpu);
     fill_table.pick(destination.device())(number, destination);
     destination.bump_version();
     return destination;

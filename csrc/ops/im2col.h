@@ -13,4 +13,10 @@ NDArray im2col(const NDArray& input, Pair kernel_size, Pair dilation, Pair paddi
 // derivative, not its inverse.
 NDArray col2im(const NDArray& columns, Pair output_size, Pair kernel_size, Pair dilation, Pair padding, Pair stride);
 
+// What a kernel of this op computes: image (N, C, H, W) <-> columns (N, C * kh * kw, windows.h * windows.w).
+struct Im2colKernels {
+    void (*im2col)(const NDArray& image, const Window& window, Pair windows, NDArray& columns);
+    void (*col2im)(const NDArray& columns, const Window& window, Pair windows, NDArray& image);
+};
+
 }  // namespace mt

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "../cuda/kernels.h"
 #include "../ndarray/ndarray.h"
 
 namespace mt {
@@ -15,7 +16,11 @@ struct KernelInfo {
     Device device;
     const char* name;
     const char* description;  // one sentence for the reader: the idea of this kernel
+    int oldest_gpu = 0;       // device kernels: the compute capability it needs at least, 10 * major + minor
 };
+
+// The kernels of csrc/cuda as `device` runs them. nullptr where this build or machine has none. Throws nothing.
+const DeviceKernels* device_kernels(Device device);
 
 // What `kernels(op)` and `select_kernel(op, name)` need to know of a table, whatever its kernels' signature is.
 class KernelTableBase {
@@ -24,17 +29,23 @@ class KernelTableBase {
     virtual ~KernelTableBase() = default;
 
     const char* op() const { return op_; }
-    const std::vector<KernelInfo>& kernels() const { return infos_; }
     const std::string& selected() const { return selected_; }  // empty: the device's first
+
+    // The kernels of a device, the default first.
+    virtual std::vector<KernelInfo> kernels(Device device) const = 0;
+    // Those of all devices: cpu, cuda, simt.
+    std::vector<KernelInfo> kernels() const;
+    // The kernel that serves there. Throws NotSupported when there is none, or when the selected one needs a newer GPU.
+    KernelInfo picked(Device device) const { return kernels(device)[index_for(device)]; }
 
     // Empty name: back to the default. Throws ValueError with the names there are.
     void select(const std::string& name);
 
  protected:
-    size_t index_for(Device device) const;
+    size_t index_for(Device device) const { return index_in(device, kernels(device)); }
+    size_t index_in(Device device, const std::vector<KernelInfo>& infos) const;
 
     const char* op_;
-    std::vector<KernelInfo> infos_;
     std::string selected_;
 };
 
@@ -47,19 +58,38 @@ class KernelTable : public KernelTableBase {
         const char* description;
         Kernel kernel;
     };
+    using RowsOfDevice = DeviceRows<Kernel> DeviceKernels::*;
 
-    KernelTable(const char* op, std::vector<Row> rows) : KernelTableBase(op) {
+    // rows: the CPU's kernels. device_rows: which member of DeviceKernels lists those of cuda and simt.
+    KernelTable(const char* op, std::vector<Row> rows, RowsOfDevice device_rows = nullptr)
+        : KernelTableBase(op), device_rows_(device_rows) {
         for (const Row& row : rows) {
-            infos_.push_back({row.device, row.name, row.description});
-            kernels_.push_back(row.kernel);
+            cpu_infos_.push_back({row.device, row.name, row.description});
+            cpu_kernels_.push_back(row.kernel);
         }
     }
 
-    const Kernel& pick(Device device) const { return kernels_[index_for(device)]; }
-    const KernelInfo& picked(Device device) const { return infos_[index_for(device)]; }
+    const Kernel& pick(Device device) const {
+        if (device == Device::cpu) return cpu_kernels_[index_in(device, cpu_infos_)];
+        const size_t index = index_for(device);
+        return (device_kernels(device)->*device_rows_)[index].kernel;
+    }
+
+    using KernelTableBase::kernels;
+    std::vector<KernelInfo> kernels(Device device) const override {
+        if (device == Device::cpu) return cpu_infos_;
+        std::vector<KernelInfo> infos;
+        const DeviceKernels* lists = device_rows_ == nullptr ? nullptr : device_kernels(device);
+        if (lists == nullptr) return infos;
+        for (const DeviceRow<Kernel>& row : lists->*device_rows_)
+            infos.push_back({device, row.name, row.description, row.oldest_gpu});
+        return infos;
+    }
 
  private:
-    std::vector<Kernel> kernels_;
+    std::vector<KernelInfo> cpu_infos_;
+    std::vector<Kernel> cpu_kernels_;
+    RowsOfDevice device_rows_;
 };
 
 // All tables by op name. Throws ValueError for an op that has no table.

@@ -38,14 +38,14 @@ std::ostream& operator<<(std::ostream& out, const Number& number) {
 }
 
 NDArray array_of(const char* op, const Number& number, DType dtype, Device device) {
-    NDArray array = NDArray::empty({}, dtype, device);
+    NDArray array = NDArray::empty({}, dtype);
     dispatch_all(dtype, [&](auto zero) {
         using T = decltype(zero);
         require<ValueError>(fits<T>(number), op, ": the number ", number, " does not fit ", name_of(dtype),
                             "; use another number or an array of another dtype");
         *array.data<T>() = as<T>(number);
     });
-    return array;
+    return array.to(device);
 }
 
 NDArray operand_of(const char* op, const Number& number, const NDArray& array) {

@@ -1,0 +1,50 @@
+#include <algorithm>
+
+#include "errors.h"
+#include "memory.h"
+
+namespace mt::cuda {
+
+void* allocate(size_t bytes) {
+    void* data = nullptr;
+    const cudaError_t error = cudaMalloc(&data, std::max<size_t>(bytes, 1));
+    if (error == cudaErrorMemoryAllocation) {
+        cudaGetLastError();  // forget it: the caller frees its cache and tries again
+        return nullptr;
+    }
+    check(error, "cudaMalloc");
+    return data;
+}
+
+// An error here is one that an earlier kernel left behind: the next call that can throw reports it.
+void free(void* data) noexcept { cudaFree(data); }
+
+size_t total_memory() {
+    static const size_t bytes = [] {
+        size_t free_bytes = 0, total = 0;
+        check(cudaMemGetInfo(&free_bytes, &total), "cudaMemGetInfo");
+        return total;
+    }();
+    return bytes;
+}
+
+void fill_bytes(void* data, unsigned char byte, size_t bytes) { check(cudaMemset(data, byte, bytes), "cudaMemset"); }
+
+void copy_bytes(void* to, const void* from, size_t bytes) {
+    check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "cudaMemcpy");
+}
+
+void synchronize() { check(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); }
+
+int compute_capability() {
+    static const int capability = [] {
+        int device = 0, major = 0, minor = 0;
+        check(cudaGetDevice(&device), "cudaGetDevice");
+        check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
+        check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "cudaDeviceGetAttribute");
+        return 10 * major + minor;
+    }();
+    return capability;
+}
+
+}  // namespace mt::cuda

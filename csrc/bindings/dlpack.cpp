@@ -79,6 +79,7 @@ void require_contiguous(const DLTensor& tensor, const Shape& shape) {
 }  // namespace
 
 py::capsule to_dlpack(const NDArray& array) {
+    array.storage()->is_written_elsewhere = true;
     auto* exported = new Export{{}, array.storage(), array.shape(), row_major_strides(array.shape())};
     DLTensor& tensor = exported->managed.tensor;
     tensor.data = array.raw();

@@ -25,7 +25,7 @@ from mytensor.tensor import DType, Parameter, Tensor, from_dlpack, from_numpy, t
 
 # isort: split
 
-from mytensor import autograd, models, nn, optim, random  # noqa: E402
+from mytensor import autograd, models, nn, optim, random, simt  # noqa: E402
 from mytensor.autograd import (  # noqa: E402
     Function,
     enable_grad,
@@ -109,6 +109,7 @@ __all__ = [
     "set_grad_enabled",
     "set_memory_mode",
     "set_num_threads",
+    "simt",
     "softmax",
     "stack",
     "tensor",

@@ -88,7 +88,7 @@ def _backend() -> list[Finding]:
     lines = [
         Finding("Compiled backend", key.replace("_", " "), " ".join(value) if isinstance(value, list) else str(value))
         for key, value in info.items()
-        if key not in ("source_hash", "cuda")
+        if key not in ("source_hash", "simt_flags", "cuda")
     ]
     if not csrc_path().is_dir():
         lines.append(Finding("Compiled backend", "sources", "not beside the package: nothing to compare with", "off"))
@@ -104,7 +104,14 @@ def _devices() -> list[Finding]:
     threads, cores = backend.get_num_threads(), os.cpu_count()
     lines = [Finding("Devices", "cpu", f"{cpu_model()}, {threads} threads used of {cores} processors")]
     lines.append(_cuda())
+    lines.append(_simt())
     return lines
+
+
+def _simt() -> Finding:
+    if problem := backend.simt_problem():
+        return Finding("Devices", "simt", f"off: {problem}", "off")
+    return Finding("Devices", "simt", "the CUDA kernels, run on the CPU thread by thread: slow, exact and watched")
 
 
 def _cuda() -> Finding:
@@ -121,18 +128,23 @@ def _cuda() -> Finding:
     )
     driver = f"driver for CUDA {info['driver_version']}" if info["driver_version"] else "no driver"
     found = gpus or f"no GPU ({info['problem']})"
-    kernels = "its kernels are not part of this version, so training runs on the CPU"
-    return Finding(
-        "Devices", "cuda", f"off: {kernels}; built with {backend.build_info()['cuda']}; {driver}; {found}", "off"
-    )
+    kernels = "only few ops have kernels for it so far, so training runs on the CPU"
+    state = "ok" if info["gpus"] else "off"
+    return Finding("Devices", "cuda", f"{kernels}; built with {backend.build_info()['cuda']}; {driver}; {found}", state)
 
 
 def _kernels() -> list[Finding]:
     """The ops that leave a choice; the others are counted."""
-    tables = {op: backend.kernels(op) for op in backend.ops_with_kernels()}
+    devices = ("cpu", "cuda" if backend.build_info()["cuda"] else "simt")  # simt runs the kernels of cuda
+    tables = {
+        op: [kernel for device in devices for kernel in backend.kernels(op, device)]
+        for op in backend.ops_with_kernels()
+    }
     lines = [
         Finding(
-            "Kernels", op, f"{kernel['name']}{' (selected)' if kernel['selected'] else ''}: {kernel['description']}"
+            "Kernels",
+            op,
+            f"{kernel['device']}, {kernel['name']}{' (selected)' if kernel['selected'] else ''}: {kernel['description']}",
         )
         for op, table in tables.items()
         if len(table) > 1

@@ -19,6 +19,7 @@ from mytensor_backend import DType, NDArray
 _FLOATING = (backend.float32, backend.float64)
 _DTYPE_OF_NAME = {name: getattr(backend, name) for name in ("float32", "float64", "int64", "int32", "uint8")}
 _NAME_OF_DTYPE = {dtype: name for name, dtype in _DTYPE_OF_NAME.items()}
+_DLPACK_CUDA = 2  # DLPack's number for a GPU's memory
 _PLAIN_DTYPES = (backend.float32, backend.int64)  # repr does not mention these
 
 
@@ -180,7 +181,8 @@ class Tensor:
     # -----------------------------------------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
-        """A numpy array that shares the memory. RuntimeError if a gradient is required: numpy records nothing."""
+        """A numpy array that shares the memory. RuntimeError if a gradient is required: numpy records nothing. TypeError
+        on a device other than the CPU: .cpu() first."""
         if self._requires_grad:
             raise RuntimeError("this tensor requires a gradient, and numpy would not record it; use .detach().numpy()")
         return self.array.numpy()
@@ -209,7 +211,7 @@ class Tensor:
 
     def tolist(self):
         """The elements as nested Python lists."""
-        return self.array.numpy().tolist()
+        return self.array.cpu().numpy().tolist()
 
     def __float__(self) -> float:
         return float(self.item())
@@ -246,9 +248,11 @@ class Tensor:
     def __repr__(self) -> str:
         prefix = "tensor("
         body = np.array2string(
-            self.array.numpy(), separator=", ", prefix=prefix, precision=4, floatmode="maxprec_equal", threshold=1000
+            self.array.cpu().numpy(), separator=", ", prefix=prefix, precision=4, floatmode="maxprec_equal", threshold=1000
         )
         notes = [body]
+        if self.device != "cpu":
+            notes.append(f'device="{self.device}"')
         if self.numel() == 0 and self.ndim != 1:
             notes.append(f"size={self.shape}")
         if self.dtype not in _PLAIN_DTYPES:
@@ -262,7 +266,7 @@ class Tensor:
     def __reduce__(self):
         if self.grad_fn is not None:
             raise RuntimeError("only leaves can be copied or pickled; use .detach() or .clone() on this tensor")
-        return _rebuild, (type(self), self.array.numpy().copy(), self._requires_grad)
+        return _rebuild, (type(self), self.array.cpu().numpy().copy(), self.device, self._requires_grad)
 
     __hash__ = object.__hash__  # tensors are dictionary keys by identity, since == compares elements
 
@@ -279,13 +283,20 @@ class Tensor:
         return self
 
     def to(self, target: DType | str) -> Tensor:
-        """The tensor with another dtype (mt.float64 ...) or on another device ("cpu"); itself if nothing changes."""
-        if target in ("cpu", "cuda"):
-            if target == self.device:
-                return self
-            raise NotImplementedError(f'to("{target}"): this build computes on the CPU only')
+        """The tensor with another dtype (mt.float64 ...) or on another device ("cpu", "cuda", "simt"); itself if nothing
+        changes. Gradients flow back to where it came from."""
+        if isinstance(target, str) and target not in _DTYPE_OF_NAME:
+            return self if target == self.device else ops.to_device(self, target)
         dtype = as_dtype(target)
         return self if dtype == self.dtype else ops.cast(self, dtype)
+
+    def cpu(self) -> Tensor:
+        """The tensor on the CPU; itself if it is there."""
+        return self.to("cpu")
+
+    def cuda(self) -> Tensor:
+        """The tensor on the GPU; itself if it is there."""
+        return self.to("cuda")
 
     # -----------------------------------------------------------------------------------------------------------------
     # Arithmetic
@@ -644,14 +655,13 @@ def tensor(data, dtype: DType | None = None, device: str = "cpu", requires_grad:
     """A new tensor from a number, a nested list, a numpy array, or anything that speaks DLPack (a torch tensor). Always
     a copy.
 
+    device: "cpu", "cuda" (a GPU) or "simt" (the emulator that runs the GPU's kernels on the CPU; see mytensor.simt).
     dtype: when left out, numpy arrays keep theirs; Python floats become float32, ints int64. bool becomes uint8 (0 and
     1), since there is no boolean dtype here; comparisons return uint8 for the same reason.
     TypeError: float16, complex, strings and other dtypes there are no kernels for.
     """
     array = _new_array(data, None if dtype is None else as_dtype(dtype))
-    if device != array.device:
-        raise NotImplementedError(f'device="{device}": this build computes on the CPU only; wanted "cpu"')
-    return Tensor(array, requires_grad)
+    return Tensor(array.to(device), requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -700,6 +710,9 @@ def _new_array(data, dtype: DType | None):
     if isinstance(data, NDArray):
         return data.clone() if dtype is None or dtype == data.dtype else data.astype(dtype)
     is_python_data = not isinstance(data, (np.ndarray, np.generic))
+    if hasattr(data, "__dlpack_device__") and data.__dlpack_device__()[0] == _DLPACK_CUDA:
+        array = backend.from_dlpack(data)
+        return array.clone() if dtype is None or dtype == array.dtype else array.astype(dtype)
     if is_python_data and hasattr(data, "__dlpack__"):
         data, is_python_data = np.from_dlpack(data), False
     array = np.asarray(data)
@@ -728,9 +741,9 @@ def _check_numpy_dtype(dtype: np.dtype) -> None:
         )
 
 
-def _rebuild(kind: type[Tensor], values: np.ndarray, requires_grad: bool) -> Tensor:
+def _rebuild(kind: type[Tensor], values: np.ndarray, device: str, requires_grad: bool) -> Tensor:
     """Makes a tensor again from what __reduce__ wrote (copy.deepcopy, pickle)."""
-    return kind(backend.from_numpy(values), requires_grad)
+    return kind(backend.from_numpy(values).to(device), requires_grad)
 
 
 def _normalize_dim(dim: int, ndim: int) -> int:

@@ -28,6 +28,7 @@ void bind_training(py::module_& m);    // training.cpp: SGD, batches
 
 // The zero-copy ways in and out of Python (dlpack.cpp).
 py::capsule to_dlpack(const NDArray& array);
+int32_t dlpack_device_type(const NDArray& array);  // DLPack's number for the array's device
 NDArray from_dlpack(const py::object& source);
 
 // What an op does when its arguments are not NDArrays. A mytensor.Tensor goes to the handler that mytensor registered,

@@ -1,6 +1,7 @@
 // DLPack: how array libraries hand each other memory without a copy. A producer fills the structure below and wraps it
 // in a capsule named "dltensor"; the consumer renames the capsule to "used_dltensor" and calls `deleter` when it is
 // done. Source of the layout: the DLPack specification, C API, version 0.8 (dmlc.github.io/dlpack).
+#include "../ndarray/device_memory.h"
 #include "bindings.h"
 
 namespace mt {
@@ -25,7 +26,7 @@ struct DLManagedTensor {
     void (*deleter)(DLManagedTensor*);
 };
 
-constexpr int32_t kHost = 1;
+constexpr int32_t kHost = 1, kCuda = 2;  // device types
 constexpr uint8_t kSignedInteger = 0, kUnsignedInteger = 1, kFloat = 2, kBool = 6;
 
 struct TypeCode {
@@ -78,12 +79,20 @@ void require_contiguous(const DLTensor& tensor, const Shape& shape) {
 
 }  // namespace
 
+int32_t dlpack_device_type(const NDArray& array) {
+    require<TypeError>(array.device() != Device::simt,
+                       "__dlpack__: other libraries do not know device simt; copy the array to the CPU first: .cpu()");
+    return array.device() == Device::cuda ? kCuda : kHost;
+}
+
 py::capsule to_dlpack(const NDArray& array) {
+    const int32_t device_type = dlpack_device_type(array);
+    synchronize(array.device());  // the consumer may use another stream
     array.storage()->is_written_elsewhere = true;
     auto* exported = new Export{{}, array.storage(), array.shape(), row_major_strides(array.shape())};
     DLTensor& tensor = exported->managed.tensor;
     tensor.data = array.raw();
-    tensor.device_type = kHost;
+    tensor.device_type = device_type;
     tensor.ndim = static_cast<int32_t>(array.ndim());
     for (const TypeCode& type : kTypes) {
         if (type.dtype == array.dtype()) tensor.type_code = type.code;
@@ -107,13 +116,18 @@ NDArray from_dlpack(const py::object& source) {
     require<TypeError>(py::hasattr(source, "__dlpack__"), "from_dlpack: got ",
                        std::string(py::str(py::type::of(source))),
                        "; wanted an object with __dlpack__, such as a torch tensor or a numpy array");
-    const py::capsule capsule = source.attr("__dlpack__")();
+    const auto device_type = source.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int32_t>();
+    // Stream 1 is CUDA's default stream, on which the kernels here run: the producer's work is to be done before them.
+    const py::capsule capsule =
+        device_type == kCuda ? source.attr("__dlpack__")(py::arg("stream") = 1) : source.attr("__dlpack__")();
     require<TypeError>(PyCapsule_IsValid(capsule.ptr(), "dltensor"),
                        "from_dlpack: the object's __dlpack__ gave a capsule that was already used");
     auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
     const DLTensor& tensor = managed->tensor;
-    require<ValueError>(tensor.device_type == kHost, "from_dlpack: the array is on another device (DLPack device ",
-                        tensor.device_type, "); move it to the host first, in torch with .cpu()");
+    require<ValueError>(tensor.device_type == kHost || tensor.device_type == kCuda,
+                        "from_dlpack: the array is on a device of another kind (DLPack device ", tensor.device_type,
+                        "); move it to the host first, in torch with .cpu()");
+    const Device device = tensor.device_type == kCuda ? Device::cuda : Device::cpu;
     const DType dtype = dtype_from(tensor);
     const Shape shape(tensor.shape, tensor.shape + tensor.ndim);
     require_contiguous(tensor, shape);
@@ -121,7 +135,7 @@ NDArray from_dlpack(const py::object& source) {
     PyCapsule_SetName(capsule.ptr(), "used_dltensor");
     auto storage = std::make_shared<Storage>(
         static_cast<char*>(tensor.data) + tensor.byte_offset,
-        static_cast<size_t>(checked_size(shape, item_size(dtype))) * item_size(dtype), Device::cpu, [managed] {
+        static_cast<size_t>(checked_size(shape, item_size(dtype))) * item_size(dtype), device, [managed] {
             py::gil_scoped_acquire gil;  // the producer's deleter may be Python's
             if (managed->deleter != nullptr) managed->deleter(managed);
         });

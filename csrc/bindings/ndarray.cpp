@@ -106,7 +106,8 @@ void bind_ndarray(py::module_& m) {
             py::arg("other"))
         .def("__dlpack__", [](const NDArray& a, const py::kwargs&) { return to_dlpack(a); })
         .def(
-            "__dlpack_device__", [](const NDArray&) { return py::make_tuple(1, 0); }, "(1, 0): host memory.")
+            "__dlpack_device__", [](const NDArray& a) { return py::make_tuple(dlpack_device_type(a), 0); },
+            "(1, 0): host memory; (2, 0): a GPU's.")
         .def("__len__",
              [](const NDArray& a) {
                  require<TypeError>(a.ndim() > 0, "len() of an array without dimensions");

@@ -86,7 +86,7 @@ void* simt_function(const std::string& library, const std::string& function) {
     if (handle == nullptr) throw ValueError(message("simt: cannot load ", library, ": ", dlerror()));
     void* found = dlsym(handle, function.c_str());
     require<ValueError>(found != nullptr, "simt: ", library, " has no function '", function,
-                        "'; declare it extern \"C\"");
+                        "'; declare it extern \"C\" and with visibility \"default\"");
     return found;
 }
 

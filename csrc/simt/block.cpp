@@ -280,20 +280,21 @@ void Block::report_deadlock() {
     auto waiting = in_state(Thread::State::at_block_barrier);
     if (waiting == threads_.end()) waiting = in_state(Thread::State::at_warp_call);
     if (waiting == threads_.end()) waiting = in_state(Thread::State::at_grid_barrier);
-    const Thread* missing = nullptr;
-    for (const Thread& thread : threads_) {
+    const auto missing = std::find_if(threads_.begin(), threads_.end(), [&](const Thread& thread) {
         const bool is_same_warp = thread.number / kWarpSize == waiting->number / kWarpSize;
         const bool is_awaited = waiting->state != Thread::State::at_warp_call || is_same_warp;
-        if (is_awaited && thread.state != waiting->state && missing == nullptr) missing = &thread;
-    }
+        const bool is_elsewhere =
+            thread.state != waiting->state || std::strcmp(thread.waits_for, waiting->waits_for) != 0;
+        return is_awaited && is_elsewhere;
+    });
     Fault fault;
     fault.kind = Fault::Kind::barrier_missed;
     std::memcpy(fault.other.block, index_, sizeof(index_));
     std::memcpy(fault.other.thread, waiting->index, sizeof(waiting->index));
     fault.other.place = waiting->place;
     fault.actor = fault.other;
-    if (missing == nullptr) {  // the lanes of a warp wait for each other with masks that do not agree
-        std::snprintf(fault.text, sizeof(fault.text), "%s; the other lanes of its mask called something else",
+    if (missing == threads_.end()) {  // the lanes of a warp wait for each other with masks that do not agree
+        std::snprintf(fault.text, sizeof(fault.text), "%s; the other lanes of its mask call it with other masks",
                       waiting->waits_for);
     } else if (missing->state == Thread::State::done) {
         std::memcpy(fault.actor.thread, missing->index, sizeof(missing->index));

@@ -23,19 +23,23 @@
 
 #define DYNAMIC_SHARED_MEMORY(type, name) type* name = static_cast<type*>(::mt::simt::dynamic_shared_memory())
 
+// For functions that return a structure: GCC announces no write when a call's result goes straight to memory, as in
+// `x[i] = make_float4(...)`, but an inlined one is a plain assignment.
+#define SIMT_INLINE inline __attribute__((always_inline))
+
 // Not instrumented: what it does is reported once, with the line of its caller.
 #define SIMT_UNSEEN __attribute__((no_sanitize("thread"), no_sanitize("undefined"))) inline
 
 // ---------------------------------------------------------------------------------------------------------- types
 
-#define SIMT_VECTOR_TYPES(T, name, align2, align4)                     \
-    struct name##1 { T x; };                                           \
-    struct alignas(align2) name##2 { T x, y; };                        \
-    struct name##3 { T x, y, z; };                                     \
-    struct alignas(align4) name##4 { T x, y, z, w; };                  \
-    inline name##2 make_##name##2(T x, T y) { return {x, y}; }         \
-    inline name##3 make_##name##3(T x, T y, T z) { return {x, y, z}; } \
-    inline name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
+#define SIMT_VECTOR_TYPES(T, name, align2, align4)                          \
+    struct name##1 { T x; };                                                \
+    struct alignas(align2) name##2 { T x, y; };                             \
+    struct name##3 { T x, y, z; };                                          \
+    struct alignas(align4) name##4 { T x, y, z, w; };                       \
+    SIMT_INLINE name##2 make_##name##2(T x, T y) { return {x, y}; }         \
+    SIMT_INLINE name##3 make_##name##3(T x, T y, T z) { return {x, y, z}; } \
+    SIMT_INLINE name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
 
 SIMT_VECTOR_TYPES(signed char, char, 2, 4)
 SIMT_VECTOR_TYPES(unsigned char, uchar, 2, 4)

@@ -15,7 +15,8 @@ inline void seen(AccessKind kind, const void* address, size_t bytes, const void*
     Worker* worker = current_worker();
     if (worker == nullptr || !worker->is_in_kernel()) return;
     // The call is the instruction before the one it returns to.
-    worker->grid().watch->access(kind, address, bytes, {}, static_cast<const char*>(return_address) - 1);
+    worker->last_instruction = static_cast<const char*>(return_address) - 1;
+    worker->grid().watch->access(kind, address, bytes, {}, worker->last_instruction);
 }
 
 // The compiler's notes of an index: where it stands, and the array's type.
@@ -31,13 +32,14 @@ struct IndexNotes {
 void count_step(const void* return_address) {
     Worker* worker = current_worker();
     if (worker == nullptr || !worker->is_in_kernel()) return;
+    worker->last_instruction = static_cast<const char*>(return_address) - 1;
     const uint64_t steps = ++worker->block().current().steps;
     if (steps % kStepsBetweenTurns == 0) worker->block().let_others_run();
     if (steps <= worker->grid().settings.step_limit) return;
     Fault fault;
     fault.kind = Fault::Kind::endless_loop;
     fault.index = static_cast<int64_t>(steps - 1);
-    worker->fill_actor(&fault.actor, {}, static_cast<const char*>(return_address) - 1);
+    worker->fill_actor(&fault.actor, {}, worker->last_instruction);
     worker->abandon(fault);
 }
 

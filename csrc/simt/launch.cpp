@@ -222,14 +222,14 @@ void run(const Request& request) {
 
 namespace mt {
 
-void* allocate_scratch(size_t bytes) {
+SIMT_EXPORT void* allocate_scratch(size_t bytes) {
     void* data = simt::arena().allocate(bytes);
     if (data == nullptr)
         throw OutOfMemory(message("device simt has no room left for ", bytes, " bytes of scratch memory"));
     return data;
 }
 
-void release_scratch(void* data) noexcept { simt::arena().release(data); }
+SIMT_EXPORT void release_scratch(void* data) noexcept { simt::arena().release(data); }
 
 }  // namespace mt
 

@@ -38,7 +38,9 @@ bool is_guard_of_stack(Worker& worker, const void* address) {
 
 Fault fault_of(Worker& worker, int signal, const siginfo_t* info, const ucontext_t* context) {
     Fault fault;
-    worker.fill_actor(&fault.actor, {}, instruction_of(context));
+    const void* instruction = instruction_of(context);
+    worker.fill_actor(&fault.actor, {},
+                      worker.grid().module.holds(instruction) ? instruction : worker.last_instruction);
     fault.address = info->si_addr;
     fault.access = access_of(context);
     if (signal == SIGFPE) {

@@ -11,6 +11,8 @@ namespace {
 
 constexpr size_t kBeyond = 4096;  // an index this far beyond dynamic shared memory still counts as one into it
 
+constexpr size_t kSharedPlaceBytes = 4;  // for the race check
+
 bool is_write(AccessKind kind) { return kind != AccessKind::read; }
 
 bool is_same_thread(const Record& a, const Record& b) { return a.block == b.block && a.thread == b.thread; }
@@ -25,9 +27,11 @@ bool is_ordered(const Record& earlier, const Record& now) {
 
 // Puts `now` among the latest two, in place of its own thread's earlier one or of one that no longer counts. Two of one
 // block give way to another block's: the barriers inside a block order nothing for others.
-void remember(Record (&latest)[2], const Record& now) {
+void remember(Record (&latest)[2], Record now) {
     for (Record& record : latest) {
         if (record.site == 0 || is_same_thread(record, now)) {
+            const bool is_same_time = record.block_epoch == now.block_epoch && record.warp_epoch == now.warp_epoch;
+            if (is_same_time) now.bytes |= record.bytes;
             record = now;
             return;
         }
@@ -161,35 +165,49 @@ void Watch::access(AccessKind kind, const void* address, size_t bytes, Place pla
         if (kind != AccessKind::write && !region->written().all(begin, bytes))
             fail(Fault::Kind::not_written, kind, address, bytes, site);
         const Thread& thread = block_->current();
-        const Record now = {site,          block_->number(),  block_->block_epoch(),
-                            thread.number, thread.warp_epoch, block_->grid_epoch(),
-                            kind};
-        check_race(*region, begin / region->array.bytes, (begin + bytes - 1) / region->array.bytes, now);
+        Record now;
+        now.site = site;
+        now.block = block_->number();
+        now.block_epoch = block_->block_epoch();
+        now.thread = thread.number;
+        now.warp_epoch = thread.warp_epoch;
+        now.grid_epoch = block_->grid_epoch();
+        now.kind = kind;
+        check_race(*region, begin, begin + bytes, now);
     }
     if (is_write(kind)) region->written().mark(begin, bytes);
     if (settings_.trace) record(*region, kind, static_cast<const char*>(address), bytes, site);
 }
 
-void Watch::check_race(Region& region, size_t first_cell, size_t last_cell, Record now) {
+// begin, end: bytes of the region. A place is an element; of shared memory, whose elements' size is not known, a word.
+void Watch::check_race(Region& region, size_t begin, size_t end, Record now) {
+    const size_t place_bytes = region.array.is_shared ? kSharedPlaceBytes : region.array.bytes;
     if (region.cells == nullptr)
-        region.cells.reset(static_cast<Cell*>(std::calloc(region.bytes / region.array.bytes + 1, sizeof(Cell))));
-    for (size_t i = first_cell; i <= last_cell; i++) {
+        region.cells.reset(static_cast<Cell*>(std::calloc(region.bytes / place_bytes + 1, sizeof(Cell))));
+    for (size_t i = begin / place_bytes; i * place_bytes < end; i++) {
         Cell& cell = region.cells.get()[i];
+        const char* place = region.begin + i * place_bytes;
+        now.bytes = 0;
+        for (size_t byte = 0; byte < place_bytes; byte++) {
+            const bool is_touched = i * place_bytes + byte >= begin && i * place_bytes + byte < end;
+            if (is_touched) now.bytes = static_cast<uint8_t>(now.bytes | 1 << byte % 8);
+        }
         // Another block's records in shared memory are of another memory.
         const auto conflicts = [&](const Record& earlier) {
-            if (earlier.site == 0 || (region.array.is_shared && earlier.block != now.block)) return false;
+            if ((earlier.bytes & now.bytes) == 0 || (region.array.is_shared && earlier.block != now.block))
+                return false;
             const bool are_atomics = earlier.kind == AccessKind::atomic && now.kind == AccessKind::atomic;
             return !are_atomics && !is_ordered(earlier, now);
         };
         for (const Record& earlier : cell.writes) {
-            if (conflicts(earlier)) fail_race(now, earlier, region.begin + i * region.array.bytes, region.array.bytes);
+            if (conflicts(earlier)) fail_race(now, earlier, place, place_bytes);
         }
         if (!is_write(now.kind)) {
             remember(cell.reads, now);
             continue;
         }
         for (const Record& earlier : cell.reads) {
-            if (conflicts(earlier)) fail_race(now, earlier, region.begin + i * region.array.bytes, region.array.bytes);
+            if (conflicts(earlier)) fail_race(now, earlier, place, place_bytes);
         }
         remember(cell.writes, now);
     }

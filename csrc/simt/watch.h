@@ -32,6 +32,7 @@ struct Record {
     uint16_t warp_epoch = 0;  // __syncwarp passed
     uint16_t grid_epoch = 0;  // grid barriers passed
     AccessKind kind = AccessKind::read;
+    uint8_t bytes = 0;  // which of the place: a bit each
 };
 
 // The latest accesses of one place. Of writes (atomics) and reads two each, by different threads: of two, at least one
@@ -91,7 +92,7 @@ class Watch {
     };
 
     uint32_t site_of(Place place, const void* instruction);
-    void check_race(Region& region, size_t first_cell, size_t last_cell, Record now);
+    void check_race(Region& region, size_t begin, size_t end, Record now);
     [[noreturn]] void fail(Fault::Kind kind, AccessKind access, const void* address, size_t bytes, uint32_t site);
     [[noreturn]] void fail_race(const Record& now, const Record& earlier, const void* address, size_t bytes);
     void fill_actor(Actor* actor, const Record& record) const;

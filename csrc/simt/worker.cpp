@@ -124,6 +124,7 @@ class Worker::Turn {
         worker.grid_ = &grid;
         worker.fault_ = Fault{};
         worker.turns_ = 0;
+        worker.last_instruction = nullptr;
         worker.last_poll_ = std::chrono::steady_clock::now();
         const size_t bytes = grid.request.shared_bytes;
         if (bytes == 0)

@@ -101,6 +101,10 @@ class Worker {
 
     void fill_actor(Actor* actor, Place place, const void* instruction) const;
 
+    // The kernel's latest instruction that the watched build announced: where it is when the emulator's own code faults
+    // for it.
+    const void* last_instruction = nullptr;
+
  private:
     class Turn;
     struct Parked;

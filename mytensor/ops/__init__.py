@@ -50,6 +50,7 @@ from mytensor.ops.shape import (
     reshape,
     squeeze,
     stack,
+    to_device,
     transpose,
     unsqueeze,
 )

@@ -95,6 +95,17 @@ class Cast(Function):
         return upstream.astype(ctx.dtype)
 
 
+class ToDevice(Function):
+    @staticmethod
+    def forward(ctx, x, device):
+        ctx.device = x.device
+        return x.to(device)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        return upstream.to(ctx.device)
+
+
 def reshape(x: Tensor, shape) -> Tensor:
     """The same elements (and the same memory) in another shape; one length may be -1."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
@@ -184,3 +195,8 @@ def clone(x: Tensor) -> Tensor:
 def cast(x: Tensor, dtype: DType) -> Tensor:
     """The same values in another dtype."""
     return Cast.apply(x, dtype)
+
+
+def to_device(x: Tensor, device: str) -> Tensor:
+    """The same values in another device's memory."""
+    return ToDevice.apply(x, device)

@@ -104,14 +104,11 @@ __global__ void permute_tiled(const T* x, T* output, Walk others, Turn turn) {
 // Calls body(T{}) with an integer as large as the dtype's elements: bits are moved, whatever they mean.
 template <class Body>
 void dispatch_size(DType dtype, Body&& body) {
-    switch (item_size(dtype)) {
-        case 1:
-            return body(uint8_t{});
-        case 4:
-            return body(uint32_t{});
-        default:
-            return body(uint64_t{});
-    }
+    dispatch_all_device(dtype, [&](auto zero) {
+        if constexpr (sizeof(zero) == 1) body(uint8_t{});
+        if constexpr (sizeof(zero) == 4) body(uint32_t{});
+        if constexpr (sizeof(zero) == 8) body(uint64_t{});
+    });
 }
 
 template <class T>
@@ -122,9 +119,9 @@ const T* bits_of(const NDArray& array) {
 void launch_permute_naive(const NDArray& x, const Shape& shape, const Shape& strides, NDArray& output) {
     dispatch_size(x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        T* to = static_cast<T*>(output.raw());
-        const T* from = bits_of<T>(x);
-        launch(permute_naive<T>, blocks_for(output.size(), kThreads), kThreads, 0, from, to,
+        T* target = static_cast<T*>(output.raw());
+        const T* source = bits_of<T>(x);
+        launch(permute_naive<T>, blocks_for(output.size(), kThreads), kThreads, 0, source, target,
                walk_of(shape, strides, {}), output.size());
     });
 }
@@ -146,10 +143,10 @@ void launch_permute_tiled(const NDArray& x, const Shape& shape, const Shape& str
     const int64_t places = output.size() / (turn.rows * turn.columns);
     dispatch_size(x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        T* to = static_cast<T*>(output.raw());
-        const T* from = bits_of<T>(x);
+        T* target = static_cast<T*>(output.raw());
+        const T* source = bits_of<T>(x);
         launch(permute_tiled<T>, static_cast<unsigned int>(places * turn.tiles_down * turn.tiles_across),
-               dim3(kTile, kTileRows), 0, from, to, walk_of(shape, strides, {along, last}), turn);
+               dim3(kTile, kTileRows), 0, source, target, walk_of(shape, strides, {along, last}), turn);
     });
 }
 
@@ -183,20 +180,20 @@ Slabs in_words(const Slabs& slabs) {
 template <class Word>
 void launch_copy(const NDArray& x, const Slabs& slabs, NDArray& output, int64_t out_start, int64_t out_stride) {
     constexpr int64_t kBytes = sizeof(Word);
-    Word* to = static_cast<Word*>(output.raw());
-    const Word* from = bits_of<Word>(x);
+    Word* target = static_cast<Word*>(output.raw());
+    const Word* source = bits_of<Word>(x);
     if (slabs.length == 0) return;
-    launch(copy_slabs<Word>, blocks_for(slabs.outer * slabs.length / kBytes, kThreads), kThreads, 0, from, to,
+    launch(copy_slabs<Word>, blocks_for(slabs.outer * slabs.length / kBytes, kThreads), kThreads, 0, source, target,
            in_words<Word>(slabs), out_start / kBytes, out_stride / kBytes);
 }
 
 template <class Word>
 void launch_pad(const NDArray& x, const Slabs& slabs, NDArray& output, int64_t out_start, int64_t out_stride) {
     constexpr int64_t kBytes = sizeof(Word);
-    Word* to = static_cast<Word*>(output.raw());
-    const Word* from = bits_of<Word>(x);
+    Word* target = static_cast<Word*>(output.raw());
+    const Word* source = bits_of<Word>(x);
     if (out_stride == 0) return;
-    launch(pad_slabs<Word>, blocks_for(slabs.outer * out_stride / kBytes, kThreads), kThreads, 0, from, to,
+    launch(pad_slabs<Word>, blocks_for(slabs.outer * out_stride / kBytes, kThreads), kThreads, 0, source, target,
            in_words<Word>(slabs), out_start / kBytes, out_stride / kBytes);
 }
 

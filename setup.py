@@ -52,8 +52,8 @@ KERNEL_FLAGS = ["-fno-math-errno", "-ffp-contract=fast"]
 # compiled for any CPU: the check at import runs before anything else does. cpu/ comes last.
 LINK_ORDER = ["bindings", "ndarray", "ops", "cuda", "cpu"]
 
-# The emulator, and the kernels as it runs them: fast, and with every access of memory reported (csrc/simt/hooks.cpp). The
-# line tables name the source in its reports; -ffp-contract=off: the sums are those that the source states.
+# The emulator, and the kernels as it runs them: fast, and with every access of memory reported (csrc/simt/hooks.cpp).
+# The line tables name the source in its reports; -ffp-contract=off: the sums are those that the source states.
 SIMT_FLAGS = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-DNDEBUG", "-O2"]
 SIMT_KERNEL_FLAGS = [
     *("-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-DNDEBUG", "-g1", "-gdwarf-4", "-gz=none"),
@@ -416,7 +416,7 @@ class BuildBackend(build_ext):
 
     @staticmethod
     def _write_build_facts(host: HostCompiler, cuda: CudaCompiler, emulator: Emulator) -> None:
-        """The header that only build_facts.cpp and source_hash.cpp include, so that a change elsewhere rebuilds little."""
+        """The header that build_facts.cpp and source_hash.cpp alone include, so that a change rebuilds little."""
         facts = {
             "SOURCE_HASH": load_build_check().source_hash(CSRC),
             "COMPILER": host.version,

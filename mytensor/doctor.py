@@ -144,7 +144,8 @@ def _kernels() -> list[Finding]:
         Finding(
             "Kernels",
             op,
-            f"{kernel['device']}, {kernel['name']}{' (selected)' if kernel['selected'] else ''}: {kernel['description']}",
+            f"{kernel['device']}, {kernel['name']}{' (selected)' if kernel['selected'] else ''}: "
+            + kernel["description"],
         )
         for op, table in tables.items()
         if len(table) > 1

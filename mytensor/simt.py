@@ -8,9 +8,9 @@
     trace.launches[0].accesses              # block, thread, array, index, read or write, value, source line
     trace.coalescing()                      # how many sectors each line's warps ask for, and how few it could be
 
-A kernel that does something wrong raises mytensor_backend.SimtError, which names the kernel, block, thread, array, index
-and source line; the next launch works. Without watch() and trace() the kernels run optimised, and only what costs nothing
-is noticed: indices far outside, writes just past an array, barriers that not all threads reach.
+A kernel that does something wrong raises SimtError, which names kernel, block, thread, array, index and source line;
+the next launch works. Without watch() and trace() the kernels run optimised, and only what costs nothing is noticed:
+indices far outside, writes just past an array, barriers that not all threads reach.
 
 What the emulator cannot show: time, caches, warps that run in lockstep, memory that is seen late. Those need a GPU.
 """
@@ -73,8 +73,8 @@ class _Changed:
 class watch(_Changed):
     """Looks at every access of the launches that follow, until the with-block ends.
 
-    A read of memory that nobody has written, and two threads that use one place with nothing to order them, at least one
-    of them writing, raise SimtError.
+    SimtError: a read of memory that nobody has written; two threads that use one place with nothing to order them, at
+    least one of them writing.
 
     steps: how many stretches of straight code a thread may run through before its loop counts as endless.
     """
@@ -206,8 +206,8 @@ class Launch:
         return found
 
     def bank_conflicts(self) -> list[LineConflicts]:
-        """The use of shared memory, by source line. A bank delivers one word (4 bytes) at a time: threads of a warp that
-        want different words of one bank wait for each other; those that want the same word do not."""
+        """The use of shared memory, by source line. A bank delivers one word (4 bytes) at a time: threads of a warp
+        that want different words of one bank wait for each other; those that want the same word do not."""
         rows, requests = self._requests(shared=True)
         words = np.maximum(self._itemsizes(rows) * rows["count"] // 4, 1)
         # 8 bytes a thread are asked for by half warps, 16 by quarters.

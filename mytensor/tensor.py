@@ -181,8 +181,8 @@ class Tensor:
     # -----------------------------------------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
-        """A numpy array that shares the memory. RuntimeError if a gradient is required: numpy records nothing. TypeError
-        on a device other than the CPU: .cpu() first."""
+        """A numpy array that shares the memory. RuntimeError if a gradient is required: numpy records nothing.
+        TypeError on a device other than the CPU: .cpu() first."""
         if self._requires_grad:
             raise RuntimeError("this tensor requires a gradient, and numpy would not record it; use .detach().numpy()")
         return self.array.numpy()
@@ -248,7 +248,12 @@ class Tensor:
     def __repr__(self) -> str:
         prefix = "tensor("
         body = np.array2string(
-            self.array.cpu().numpy(), separator=", ", prefix=prefix, precision=4, floatmode="maxprec_equal", threshold=1000
+            self.array.cpu().numpy(),
+            separator=", ",
+            prefix=prefix,
+            precision=4,
+            floatmode="maxprec_equal",
+            threshold=1000,
         )
         notes = [body]
         if self.device != "cpu":
@@ -283,8 +288,8 @@ class Tensor:
         return self
 
     def to(self, target: DType | str) -> Tensor:
-        """The tensor with another dtype (mt.float64 ...) or on another device ("cpu", "cuda", "simt"); itself if nothing
-        changes. Gradients flow back to where it came from."""
+        """The tensor with another dtype (mt.float64 ...) or on another device ("cpu", "cuda", "simt"); itself if
+        nothing changes. Gradients flow back to where it came from."""
         if isinstance(target, str) and target not in _DTYPE_OF_NAME:
             return self if target == self.device else ops.to_device(self, target)
         dtype = as_dtype(target)

@@ -13,6 +13,7 @@ import mytensor_backend as backend
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+COMPILER = shlex.split(os.environ.get("CXX", "c++"))
 SIMT = pathlib.Path(backend.__file__).resolve().parent / "mytensor" / "_simt"
 
 
@@ -22,17 +23,16 @@ def flags_of(kind: str) -> list[str]:
     return shlex.split(fast if kind == "fast" else watched)
 
 
-def compile_kernels(sources: list[pathlib.Path], csrc: pathlib.Path, kind: str, library: pathlib.Path) -> None:
-    """Compiles .cu files against the headers of `csrc` into a library for the emulator."""
-    compiler = shlex.split(os.environ.get("CXX", "c++"))
-    objects = []
-    for source in sources:
-        objects.append(library.with_name(f"{library.stem}_{source.stem}.o"))
-        includes = [f"-I{csrc / 'simt' / 'include'}", f"-I{csrc / 'cuda'}", f"-ffile-prefix-map={ROOT}/="]
-        _run([*compiler, *flags_of(kind), "-w", *includes, "-x", "c++", "-c", str(source), "-o", str(objects[-1])])
-    # Two steps: -fsanitize=thread at the link would bring in the library that the emulator takes the place of.
+def compile_kernel(source: pathlib.Path, csrc: pathlib.Path, flags: list[str], made: pathlib.Path) -> None:
+    """One .cu against the headers of `csrc`."""
+    includes = [f"-I{csrc / 'simt' / 'include'}", f"-I{csrc / 'cuda'}", f"-ffile-prefix-map={ROOT}/="]
+    _run([*COMPILER, *flags, "-w", *includes, "-x", "c++", "-c", str(source), "-o", str(made)])
+
+
+def link_kernels(objects: list[pathlib.Path], library: pathlib.Path) -> None:
+    """A library for the emulator: without -fsanitize=thread, which would bring in what the emulator replaces."""
     emulator = [str(SIMT / "libmytensor_simt.so"), f"-Wl,-rpath,{SIMT}", "-Wl,-Bsymbolic-functions"]
-    _run([*compiler, "-shared", *map(str, objects), *emulator, "-o", str(library)])
+    _run([*COMPILER, "-shared", *map(str, objects), *emulator, "-o", str(library)])
 
 
 def _run(command: list[str]) -> None:
@@ -41,7 +41,7 @@ def _run(command: list[str]) -> None:
 
 
 class Kernels:
-    """The functions run_<name> of one tests/simt/*.cu. They run fast, or, inside mt.simt.watch() or trace(), watched."""
+    """The functions run_<name> of one tests/simt/*.cu: fast, or, inside mt.simt.watch() or trace(), watched."""
 
     def __init__(self, name: str):
         self.source = ROOT / "tests" / "simt" / f"{name}.cu"
@@ -54,7 +54,9 @@ class Kernels:
     @functools.cache  # noqa: B019 - one object a file, kept for the whole run
     def _library(self, kind: str) -> pathlib.Path:
         library = self._folder / f"{kind}.so"
-        compile_kernels([self.source], ROOT / "csrc", kind, library)
+        made = library.with_suffix(".o")
+        compile_kernel(self.source, ROOT / "csrc", flags_of(kind), made)
+        link_kernels([made], library)
         return library
 
     def run(self, name: str, *arrays: backend.NDArray, numbers: tuple = ()) -> None:

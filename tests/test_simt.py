@@ -1,4 +1,4 @@
-"""The emulator: what kernels may use works, each kind of fault is found at its line, right kernels pass, a trace is exact."""
+"""The emulator: what kernels may use works, each fault is found at its line, right kernels pass, traces are exact."""
 
 from __future__ import annotations
 

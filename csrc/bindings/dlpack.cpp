@@ -116,7 +116,9 @@ NDArray from_dlpack(const py::object& source) {
     require<TypeError>(py::hasattr(source, "__dlpack__"), "from_dlpack: got ",
                        std::string(py::str(py::type::of(source))),
                        "; wanted an object with __dlpack__, such as a torch tensor or a numpy array");
-    const auto device_type = source.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int32_t>();
+    const int32_t device_type = py::hasattr(source, "__dlpack_device__")
+                                    ? source.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int32_t>()
+                                    : kHost;
     // Stream 1 is CUDA's default stream, on which the kernels here run: the producer's work is to be done before them.
     const py::capsule capsule =
         device_type == kCuda ? source.attr("__dlpack__")(py::arg("stream") = 1) : source.attr("__dlpack__")();

@@ -134,6 +134,7 @@ __all__ = [
     "sub",
     "sum",
     "tanh",
+    "to_device",
     "transpose",
     "uniform_",
     "unsqueeze",

@@ -1,11 +1,24 @@
 #include <algorithm>
+#include <string>
 
+#include "../../ndarray/error.h"
+#include "devices.h"
 #include "errors.h"
 #include "memory.h"
 
 namespace mt::cuda {
+namespace {
+
+void require_gpu() {
+    static const std::string problem = describe().problem;
+    require<NotSupported>(problem.empty(), "device 'cuda' is not there: ", problem,
+                          "; device 'simt' runs the same kernels on the CPU");
+}
+
+}  // namespace
 
 void* allocate(size_t bytes) {
+    require_gpu();
     void* data = nullptr;
     const cudaError_t error = cudaMalloc(&data, std::max<size_t>(bytes, 1));
     if (error == cudaErrorMemoryAllocation) {
@@ -20,6 +33,7 @@ void* allocate(size_t bytes) {
 void free(void* data) noexcept { cudaFree(data); }
 
 size_t total_memory() {
+    require_gpu();
     static const size_t bytes = [] {
         size_t free_bytes = 0, total = 0;
         check(cudaMemGetInfo(&free_bytes, &total), "cudaMemGetInfo");
@@ -37,6 +51,7 @@ void copy_bytes(void* to, const void* from, size_t bytes) {
 void synchronize() { check(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); }
 
 int compute_capability() {
+    require_gpu();
     static const int capability = [] {
         int device = 0, major = 0, minor = 0;
         check(cudaGetDevice(&device), "cudaGetDevice");

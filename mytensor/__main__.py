@@ -47,17 +47,21 @@ def train(options: argparse.Namespace) -> int:
     recipe = _recipe(options, read_checkpoint(checkpoint)[1]["recipe"] if options.resume else {})
     train_set, test_set = _data(options)
     mt.manual_seed(recipe.seed)
-    trainer = Trainer(mt.models.LeNet(), train_set, test_set, recipe, checkpoint, options.checkpoint_every)
+    trainer = Trainer(
+        mt.models.LeNet(), train_set, test_set, recipe, checkpoint, options.checkpoint_every, options.device
+    )
     if options.resume:
         trainer.resume()
     print(
         f"LeNet on {train_set.source}: {len(train_set):,} training and {len(test_set):,} test images, "
-        f"epochs {trainer.epoch + 1} to {recipe.epochs}, {mt.get_num_threads()} threads; saving to {options.out}"
+        f"epochs {trainer.epoch + 1} to {recipe.epochs}, device {trainer.device}, {mt.get_num_threads()} threads; "
+        f"saving to {options.out}"
     )
     history = trainer.fit()
     record: dict[str, Any] = {
         "source": train_set.source,
         "recipe": dataclasses.asdict(recipe),
+        "device": trainer.device,
         "versions": doctor.versions(),
     }
     record |= {"commit": doctor.git_commit(), "cpu": doctor.cpu_model(), "threads": mt.get_num_threads()}
@@ -126,6 +130,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--threads", type=int, metavar="N", help="processor threads (the result doesn't depend on them)"
     )
+    command.add_argument(
+        "--device", choices=("cpu", "cuda", "simt"), default="cpu",
+        help="where to train: on the CPU, a GPU, or the emulator that runs the GPU's kernels, slowly (default cpu)",
+    )  # fmt: skip
     kernel_help = "compute an op by another kernel, such as conv2d=im2col_naive (doctor lists them)"
     command.add_argument(
         "--kernel", type=_op_and_kernel, action="append", default=[], metavar="OP=NAME", help=kernel_help

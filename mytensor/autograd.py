@@ -375,7 +375,8 @@ def _complete_upstream(node: Node, received: list) -> list:
         if spec is None:
             continue
         if received[index] is None:
-            received[index] = backend.full(spec[0], 0.0, spec[1], "cpu")
+            other = next(gradient for gradient in received if gradient is not None)  # there is one: backward came by it
+            received[index] = backend.full(spec[0], 0.0, spec[1], other.device)
         elif node.output_hooks and index in node.output_hooks:
             received[index] = _run_hooks(node.output_hooks[index], received[index])
     return received

@@ -48,31 +48,46 @@ def ones(*sizes, dtype: DType = backend.float32, device: str = "cpu", requires_g
     return Tensor(backend.full(_shape(sizes), 1, as_dtype(dtype), device), requires_grad)
 
 
-def uniform(*sizes, low: float, high: float, dtype: DType = backend.float32, requires_grad: bool = False) -> Tensor:
-    """Uniform draws from [low, high), from the framework's generator (mt.manual_seed)."""
+def uniform(
+    *sizes,
+    low: float,
+    high: float,
+    dtype: DType = backend.float32,
+    device: str = "cpu",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform draws from [low, high), from the framework's generator (mt.manual_seed); the same on every device."""
     shape = _shape(sizes)
     seed, offset = random.reserve(math.prod(shape) * as_dtype(dtype).itemsize)
-    return Tensor(backend.uniform(shape, low, high, seed, offset, as_dtype(dtype), "cpu"), requires_grad)
+    return Tensor(backend.uniform(shape, low, high, seed, offset, as_dtype(dtype), device), requires_grad)
 
 
-def normal(*sizes, mean: float, std: float, dtype: DType = backend.float32, requires_grad: bool = False) -> Tensor:
-    """Normal draws with this mean and standard deviation, from the framework's generator (mt.manual_seed)."""
+def normal(
+    *sizes,
+    mean: float,
+    std: float,
+    dtype: DType = backend.float32,
+    device: str = "cpu",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal draws with this mean and standard deviation, from the framework's generator (mt.manual_seed); the same on
+    every device."""
     shape = _shape(sizes)
     seed, offset = random.reserve(math.prod(shape) * as_dtype(dtype).itemsize)
-    return Tensor(backend.normal(shape, mean, std, seed, offset, as_dtype(dtype), "cpu"), requires_grad)
+    return Tensor(backend.normal(shape, mean, std, seed, offset, as_dtype(dtype), device), requires_grad)
 
 
-def rand(*sizes, dtype: DType = backend.float32, requires_grad: bool = False) -> Tensor:
+def rand(*sizes, dtype: DType = backend.float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """Uniform draws from [0, 1)."""
-    return uniform(*sizes, low=0.0, high=1.0, dtype=dtype, requires_grad=requires_grad)
+    return uniform(*sizes, low=0.0, high=1.0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def randn(*sizes, dtype: DType = backend.float32, requires_grad: bool = False) -> Tensor:
+def randn(*sizes, dtype: DType = backend.float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """Draws from the standard normal distribution."""
-    return normal(*sizes, mean=0.0, std=1.0, dtype=dtype, requires_grad=requires_grad)
+    return normal(*sizes, mean=0.0, std=1.0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def arange(start, end=None, step=1, dtype: DType | None = None) -> Tensor:
+def arange(start, end=None, step=1, dtype: DType | None = None, device: str = "cpu") -> Tensor:
     """start, start + step, ... up to but without end; arange(n) starts at 0. int64, or float32 if a float is given."""
     if end is None:
         start, end = 0, start
@@ -80,12 +95,12 @@ def arange(start, end=None, step=1, dtype: DType | None = None) -> Tensor:
         raise ValueError("arange: the step must not be 0")
     if dtype is None:
         dtype = backend.float32 if any(isinstance(value, float) for value in (start, end, step)) else backend.int64
-    return tensor(np.arange(start, end, step), dtype=dtype)
+    return tensor(np.arange(start, end, step), dtype=dtype, device=device)
 
 
-def eye(n: int, dtype: DType = backend.float32) -> Tensor:
+def eye(n: int, dtype: DType = backend.float32, device: str = "cpu") -> Tensor:
     """The n x n identity matrix."""
-    return tensor(np.eye(n), dtype=dtype)
+    return tensor(np.eye(n), dtype=dtype, device=device)
 
 
 def empty_like(other: Tensor, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
@@ -110,9 +125,9 @@ def full_like(other: Tensor, fill_value: float, dtype: DType | None = None, requ
 
 def rand_like(other: Tensor, requires_grad: bool = False) -> Tensor:
     """Uniform draws from [0, 1) in the other's shape and dtype."""
-    return rand(other.shape, dtype=other.dtype, requires_grad=requires_grad)
+    return rand(other.shape, dtype=other.dtype, device=other.device, requires_grad=requires_grad)
 
 
 def randn_like(other: Tensor, requires_grad: bool = False) -> Tensor:
     """Standard normal draws in the other's shape and dtype."""
-    return randn(other.shape, dtype=other.dtype, requires_grad=requires_grad)
+    return randn(other.shape, dtype=other.dtype, device=other.device, requires_grad=requires_grad)

@@ -8,7 +8,7 @@ from typing import Any
 import mytensor_backend as backend
 
 from mytensor import lr_scheduler
-from mytensor.tensor import Tensor
+from mytensor.tensor import Tensor, tensor
 
 __all__ = ["SGD", "lr_scheduler"]
 
@@ -148,9 +148,7 @@ class SGD:
                 raise ValueError(
                     f"SGD: velocity {number} has shape {tuple(velocity.shape)}, but its parameter has {parameter.shape}"
                 )
-            state[parameter] = {
-                "momentum_buffer": Tensor(backend.from_dlpack(velocity).clone().astype(parameter.dtype))
-            }
+            state[parameter] = {"momentum_buffer": tensor(velocity, dtype=parameter.dtype, device=parameter.device)}
         self.state = state
         for group, saved in zip(self.param_groups, saved_groups, strict=True):
             group.update(

@@ -71,7 +71,8 @@ class Trainer:
     """Trains a classifier and keeps its history.
 
     checkpoint: the file to save to (its folder is made), after each epoch and every ``checkpoint_every`` steps; None:
-    none.
+    none. device: where to train, "cpu", "cuda" or "simt"; the model is moved there. None: where the model is. A
+    checkpoint may be resumed on another device.
 
     history: one dict an epoch: epoch (from 1), train_loss, train_accuracy (both averaged over the epoch, while the
     weights change), test_loss, test_accuracy, lr, seconds (of training) and images_per_second.
@@ -85,21 +86,31 @@ class Trainer:
         recipe: Recipe | None = None,
         checkpoint: str | os.PathLike | None = None,
         checkpoint_every: int = 200,
+        device: str | None = None,
     ):
         self.model, self.train_set, self.test_set = model, train_set, test_set
         self.recipe = recipe = recipe or Recipe()
+        if device is not None:
+            model.to(device)
+        self.device = device_of(model)
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.checkpoint_every = checkpoint_every
         self.optimizer = SGD(
             model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )
         self.batches = Batches(
-            train_set, recipe.batch_size, recipe.seed, augment=recipe.augment, mean=recipe.mean, std=recipe.std
+            train_set,
+            recipe.batch_size,
+            recipe.seed,
+            augment=recipe.augment,
+            mean=recipe.mean,
+            std=recipe.std,
+            device=self.device,
         )
         self.history: list[dict[str, Any]] = []
         self.epoch = 0  # epochs finished
         self.step = 0  # steps finished in the epoch under way
-        self._running = _RunningSums()
+        self._running = _RunningSums(self.device)
         self._seconds = 0.0  # spent on the epoch under way
 
     def fit(self, progress: bool = True, on_epoch: Callable[[Trainer], None] | None = None) -> list[dict[str, Any]]:
@@ -172,7 +183,7 @@ class Trainer:
         }
         self.history.append(row)
         self.epoch, self.step, self._seconds = self.epoch + 1, 0, 0.0
-        self._running = _RunningSums()
+        self._running = _RunningSums(self.device)
         self.save()
         return row
 
@@ -196,9 +207,9 @@ class Trainer:
         """Write the checkpoint file, if one was named; all of it or nothing."""
         if self.checkpoint is None:
             return
-        tensors = {f"model.{name}": value.array.numpy() for name, value in self.model.state_dict().items()}
+        tensors = {f"model.{name}": value.array.cpu().numpy() for name, value in self.model.state_dict().items()}
         tensors |= {
-            f"velocity.{name}": self.optimizer.state[parameter]["momentum_buffer"].array.numpy()
+            f"velocity.{name}": self.optimizer.state[parameter]["momentum_buffer"].array.cpu().numpy()
             for name, parameter in self.model.named_parameters()
             if parameter in self.optimizer.state
         }
@@ -229,7 +240,7 @@ class Trainer:
         )
         self.history = state["history"]
         self.epoch, self.step, self._seconds = state["epoch"], state["step"], state["seconds"]
-        self._running = _RunningSums(**state["running"])
+        self._running = _RunningSums(self.device, **state["running"])
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -282,9 +293,9 @@ def set_lr(optimizer: Any, lr: float) -> None:
 class _RunningSums:
     """Sums over an epoch's batches, kept on the device: a step adds to them, nobody waits for their values."""
 
-    def __init__(self, loss: float = 0.0, correct: float = 0.0, count: int = 0):
-        self._loss = backend.full((), loss, backend.float32, "cpu")
-        self._correct = backend.full((), correct, backend.float32, "cpu")
+    def __init__(self, device: str, loss: float = 0.0, correct: float = 0.0, count: int = 0):
+        self._loss = backend.full((), loss, backend.float32, device)
+        self._correct = backend.full((), correct, backend.float32, device)
         self.count = count  # images
 
     def add(self, logits: Tensor, loss: Tensor, labels: Tensor) -> None:
@@ -300,7 +311,7 @@ class _RunningSums:
         return self._loss.item() / self.count, self._correct.item() / self.count
 
     def state(self) -> dict[str, Any]:
-        """The sums as numbers: ``_RunningSums(**state)`` goes on from them exactly."""
+        """The sums as numbers: ``_RunningSums(device, **state)`` goes on from them exactly."""
         return {"loss": self._loss.item(), "correct": self._correct.item(), "count": self.count}
 
 
@@ -308,7 +319,7 @@ def evaluate(
     model: Module, dataset: ImageDataset, mean: tuple[float, ...] = CIFAR10_MEAN, std: tuple[float, ...] = CIFAR10_STD
 ) -> tuple[float, float]:
     """(mean loss, accuracy) of a model on a whole data set, without gradients."""
-    sums = _RunningSums()
+    sums = _RunningSums(device_of(model))
     for logits, labels in _outputs(model, dataset, mean, std):
         sums.add(logits, F.cross_entropy(logits, labels), labels)
     return sums.means()
@@ -318,7 +329,8 @@ def predict(
     model: Module, dataset: ImageDataset, mean: tuple[float, ...] = CIFAR10_MEAN, std: tuple[float, ...] = CIFAR10_STD
 ) -> np.ndarray:
     """The probability of each class for each image, float32 (N, classes), in the data set's order."""
-    return np.concatenate([F.softmax(logits, 1).array.numpy() for logits, _ in _outputs(model, dataset, mean, std)])
+    outputs = _outputs(model, dataset, mean, std)
+    return np.concatenate([F.softmax(logits, 1).array.cpu().numpy() for logits, _ in outputs])
 
 
 def _outputs(model: Module, dataset: ImageDataset, mean, std) -> Iterator[tuple[Tensor, Tensor]]:
@@ -326,9 +338,15 @@ def _outputs(model: Module, dataset: ImageDataset, mean, std) -> Iterator[tuple[
     was_training = model.training
     model.eval()
     with no_grad():
-        for images, labels in Batches(dataset, EVALUATION_BATCH, shuffle=False, mean=mean, std=std).epoch(0):
+        batches = Batches(dataset, EVALUATION_BATCH, shuffle=False, mean=mean, std=std, device=device_of(model))
+        for images, labels in batches.epoch(0):
             yield model(images), labels
     model.train(was_training)
+
+
+def device_of(model: Module) -> str:
+    """Where a model's parameters are."""
+    return next((parameter.device for parameter in model.parameters()), "cpu")
 
 
 def check_same_architecture(path: str | os.PathLike, weights: dict[str, np.ndarray], model: Module) -> None:
@@ -353,7 +371,7 @@ def audit(model: Module, step: Callable[[], object]) -> list[dict[str, Any]]:
     Returns one dict a parameter: name, shape, gradient (its largest absolute value), moved (the largest change).
     Raises AssertionError that names the parameters at fault.
     """
-    before = {name: parameter.array.numpy().copy() for name, parameter in model.named_parameters()}
+    before = {name: parameter.array.cpu().numpy().copy() for name, parameter in model.named_parameters()}
     step()
     rows: list[dict[str, Any]] = []
     faults: list[str] = []
@@ -361,7 +379,8 @@ def audit(model: Module, step: Callable[[], object]) -> list[dict[str, Any]]:
         if parameter.grad is None:
             faults.append(f"{name} got no gradient")
             continue
-        gradient, change = parameter.grad.array.numpy(), np.abs(parameter.array.numpy() - before[name])
+        gradient = parameter.grad.array.cpu().numpy()
+        change = np.abs(parameter.array.cpu().numpy() - before[name])
         rows.append(
             {
                 "name": name,

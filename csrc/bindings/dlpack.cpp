@@ -88,6 +88,7 @@ int32_t dlpack_device_type(const NDArray& array) {
 py::capsule to_dlpack(const NDArray& array) {
     const int32_t device_type = dlpack_device_type(array);
     synchronize(array.device());  // the consumer may use another stream
+    array.storage()->is_written_elsewhere = true;
     auto* exported = new Export{{}, array.storage(), array.shape(), row_major_strides(array.shape())};
     DLTensor& tensor = exported->managed.tensor;
     tensor.data = array.raw();

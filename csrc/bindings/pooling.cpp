@@ -19,8 +19,11 @@ void bind_pooling(py::module_& m) {
     def_op(m, "max_pool2d_backward", &max_pool2d_backward,
            "The gradient of max_pool2d's input: each upstream element is added where its maximum stood.\n\n"
            "upstream, indices: (N, C, OH, OW). Returns (N, C, H, W), which is input_shape. IndexError for an index "
-           "outside its plane.",
-           py::arg("upstream"), py::arg("indices"), py::arg("input_shape"));
+           "outside its plane.\n"
+           "kernel_size and what follows: the forward pass's. They may be left out; with them, a GPU's thread looks at "
+           "a few windows only.",
+           py::arg("upstream"), py::arg("indices"), py::arg("input_shape"), py::arg("kernel_size") = py::none(),
+           py::arg("stride") = py::none(), py::arg("padding") = Pair{0, 0}, py::arg("dilation") = Pair{1, 1});
     def_op(m, "avg_pool2d", &avg_pool2d,
            "The mean of each window.\n\n"
            "input: (N, C, H, W). Returns (N, C, OH, OW): each window's sum, divided by divisor_override if given, else "

@@ -1,15 +1,9 @@
 // Average pooling.
 #pragma once
 
-#include "../ops/geometry.h"
+#include "../ops/avg_pool2d.h"
 
 namespace mt::cpu {
-
-// By what the sum of a window is divided.
-struct AverageDivisor {
-    bool count_include_pad;
-    int64_t override_;  // 0: the window's elements are counted
-};
 
 // input (N, C, H, W) -> output (N, C, OH, OW).
 void avg_pool2d(const NDArray& input, const Window& window, const AverageDivisor& divisor, NDArray& output);

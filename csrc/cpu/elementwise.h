@@ -12,7 +12,6 @@ namespace mt::cpu {
 
 // a, b: one dtype, broadcast by `plan`; out: plan.size elements of that dtype. Integers wrap around, as numpy's and
 // torch's do. out may be a itself.
-using BinaryKernel = void (*)(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 void add(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 void sub(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 void mul(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
@@ -30,17 +29,12 @@ void gt(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& o
 void ge(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 
 // mask: uint8; a, b, out: one dtype. `plan` walks (mask, a, b).
-using WhereKernel = void (*)(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, const NDArray& b,
-                             NDArray& out);
 void where(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, const NDArray& b, NDArray& out);
 
 // scale: one element; destination: plan.size elements; `plan` walks (destination, source). All of one dtype.
-using AddScaledKernel = void (*)(const Broadcast<2>& plan, const NDArray& scale, const NDArray& source,
-                                 NDArray& destination);
 void add_scaled_(const Broadcast<2>& plan, const NDArray& scale, const NDArray& source, NDArray& destination);
 
 // out: plan.size elements of source's dtype.
-using BroadcastKernel = void (*)(const Broadcast<1>& plan, const NDArray& source, NDArray& out);
 void broadcast(const Broadcast<1>& plan, const NDArray& source, NDArray& out);
 
 }  // namespace mt::cpu

@@ -250,7 +250,8 @@ void max_pool2d_vectorised(const NDArray& input, const Window& window, NDArray& 
     });
 }
 
-bool max_pool2d_backward(const NDArray& upstream_array, const NDArray& indices_array, NDArray& gradient_array) {
+bool max_pool2d_backward(const NDArray& upstream_array, const NDArray& indices_array, const Window&,
+                         NDArray& gradient_array) {
     const int64_t planes = gradient_array.shape(0) * gradient_array.shape(1);
     const Pair input{gradient_array.shape(2), gradient_array.shape(3)},
         output{upstream_array.shape(2), upstream_array.shape(3)};

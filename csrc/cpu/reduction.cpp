@@ -84,7 +84,7 @@ struct Walk {
 struct Walks {
     Walk kept, reduced;
 
-    explicit Walks(const Reduction& reduction) {
+    explicit Walks(const ReducedDimensions& reduction) {
         Shape strides(reduction.shape.size(), 1);
         for (size_t dim = strides.size(); dim-- > 1;) strides[dim - 1] = strides[dim] * reduction.shape[dim];
         for (size_t dim = 0; dim + 1 < strides.size(); dim++) {
@@ -195,7 +195,7 @@ void reduce_rows(const Walks& walks, int64_t columns, const T* x, typename Reduc
 }
 
 template <class Reducer, class T>
-void reduce(const Reduction& reduction, const NDArray& x, NDArray& out) {
+void reduce(const ReducedDimensions& reduction, const NDArray& x, NDArray& out) {
     const Walks walks(reduction);
     auto* results = out.data<typename Reducer::Result>();
     if (reduction.is_reduced.back())
@@ -206,19 +206,19 @@ void reduce(const Reduction& reduction, const NDArray& x, NDArray& out) {
 
 }  // namespace
 
-void sum(const Reduction& reduction, const NDArray& x, NDArray& out) {
+void sum(const ReducedDimensions& reduction, const NDArray& x, NDArray& out) {
     dispatch_all(x.dtype(), [&](auto zero) { reduce<Sum<decltype(zero)>, decltype(zero)>(reduction, x, out); });
 }
 
-void mean(const Reduction& reduction, const NDArray& x, NDArray& out) {
+void mean(const ReducedDimensions& reduction, const NDArray& x, NDArray& out) {
     dispatch_floating(x.dtype(), [&](auto zero) { reduce<Mean<decltype(zero)>, decltype(zero)>(reduction, x, out); });
 }
 
-void amax(const Reduction& reduction, const NDArray& x, NDArray& out) {
+void amax(const ReducedDimensions& reduction, const NDArray& x, NDArray& out) {
     dispatch_all(x.dtype(), [&](auto zero) { reduce<Maximum<decltype(zero)>, decltype(zero)>(reduction, x, out); });
 }
 
-void amin(const Reduction& reduction, const NDArray& x, NDArray& out) {
+void amin(const ReducedDimensions& reduction, const NDArray& x, NDArray& out) {
     dispatch_all(x.dtype(), [&](auto zero) { reduce<Minimum<decltype(zero)>, decltype(zero)>(reduction, x, out); });
 }
 

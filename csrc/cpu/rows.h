@@ -10,8 +10,6 @@
 
 namespace mt::cpu {
 
-using RowsKernel = void (*)(const NDArray& rows, const NDArray& index, NDArray& out);
-
 // x: (N, ...), index: int64 (B,), all in range -> out: (B, ...). Not empty.
 void index_select(const NDArray& x, const NDArray& index, NDArray& out);
 

@@ -9,15 +9,6 @@
 
 namespace mt::cpu {
 
-// The memory of one parameter: `size` elements each. velocity is nullptr without momentum.
-struct SgdTensor {
-    void* parameter;
-    const void* gradient;
-    void* velocity;
-    int64_t size;
-};
-
-using SgdKernel = void (*)(const std::vector<SgdTensor>& tensors, const SgdSettings& settings, DType dtype);
 void sgd_step(const std::vector<SgdTensor>& tensors, const SgdSettings& settings, DType dtype);
 
 }  // namespace mt::cpu

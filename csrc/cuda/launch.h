@@ -27,6 +27,11 @@ inline unsigned int blocks_for(int64_t count, int64_t size) {
     return static_cast<unsigned int>((count + size - 1) / size);
 }
 
+// Whether float4 and its like may be read there. Our own memory is aligned; an array from DLPack may begin anywhere.
+inline bool is_aligned(const NDArray& array, uintptr_t bytes) {
+    return reinterpret_cast<uintptr_t>(array.raw()) % bytes == 0;
+}
+
 // Device memory for a launcher's own use. Uninitialised.
 template <class T>
 class Scratch {

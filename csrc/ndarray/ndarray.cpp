@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "device_memory.h"
+#include "value_range.h"
 
 namespace mt {
 
@@ -66,7 +67,7 @@ Device parse_device(const std::string& text) {
 Storage::Storage(size_t bytes, Device device) : block_(allocate(bytes, device)), device_(device) {}
 
 Storage::Storage(void* data, size_t bytes, Device device, std::function<void()> release_owner)
-    : device_(device), release_owner_(std::move(release_owner)) {
+    : is_written_elsewhere(true), device_(device), release_owner_(std::move(release_owner)) {
     block_.data = data;
     block_.bytes = bytes;
 }
@@ -136,6 +137,7 @@ NDArray NDArray::to(Device target) const {
     if (target == device()) return *this;
     NDArray copy = empty(shape_, dtype_, target);
     copy_bytes(target, copy.raw(), device(), raw(), bytes());
+    if (device() == Device::cpu) bring_range(copy, *this);
     return copy;
 }
 

@@ -5,12 +5,19 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "allocator.h"
 #include "device.h"
 #include "dtype.h"
 
 namespace mt {
+
+// Between which values the elements of a storage lie (value_range.h), as of its version.
+struct ValueRange {
+    double lowest, highest;
+    uint64_t version;
+};
 
 // The bytes. Shared by an NDArray, its reshapes, the numpy views of it, and whoever holds it by DLPack.
 class Storage {
@@ -29,6 +36,10 @@ class Storage {
     // How often an in-place op has written here. Autograd compares it with the value it saw when it saved an array for
     // backward.
     uint64_t version = 0;
+
+    // value_range.h. Memory that numpy or torch sees too may be written without a new version: then nothing is known.
+    std::optional<ValueRange> range;
+    bool is_written_elsewhere = false;
 
  private:
     Block block_;

@@ -22,4 +22,8 @@ NDArray sqrt(const NDArray& x);
 NDArray tanh(const NDArray& x);
 NDArray sigmoid(const NDArray& x);  // 1 / (1 + exp(-x))
 
+// Kernels. All arrays of a call have one shape and one dtype.
+using UnaryKernel = void (*)(const NDArray& x, NDArray& output);
+using ReluBackwardKernel = void (*)(const NDArray& upstream, const NDArray& output, NDArray& gradient);
+
 }  // namespace mt

@@ -7,21 +7,16 @@
 namespace mt {
 namespace {
 
-using AvgPoolKernel = void (*)(const NDArray& input, const Window& window, const cpu::AverageDivisor& divisor,
-                               NDArray& output);
-using AvgPoolBackwardKernel = void (*)(const NDArray& upstream, const Window& window,
-                                       const cpu::AverageDivisor& divisor, NDArray& input_gradient);
-
 KernelTable<AvgPoolKernel> table(
     "avg_pool2d", {{Device::cpu, "vectorised",
                     "Adds the windows of several neighbouring outputs at once, one window element after the other.",
-                    cpu::avg_pool2d}});
+                    cpu::avg_pool2d}}, &DeviceKernels::avg_pool2d);
 KernelTable<AvgPoolBackwardKernel> backward_table(
     "avg_pool2d_backward",
     {{Device::cpu, "scatter", "Zeroes a plane, then adds each upstream element to the whole of its window.",
-      cpu::avg_pool2d_backward}});
+      cpu::avg_pool2d_backward}}, &DeviceKernels::avg_pool2d_backward);
 
-cpu::AverageDivisor make_divisor(const char* op, bool count_include_pad, std::optional<int64_t> divisor_override) {
+AverageDivisor make_divisor(const char* op, bool count_include_pad, std::optional<int64_t> divisor_override) {
     require<ValueError>(divisor_override != 0, op,
                         ": divisor_override is 0; the sum of a window cannot be divided by 0");
     return {count_include_pad, divisor_override.value_or(0)};

@@ -21,4 +21,16 @@ NDArray avg_pool2d_backward(const NDArray& upstream, const Shape& input_shape, P
                             std::optional<Pair> stride, Pair padding, bool ceil_mode, bool count_include_pad,
                             std::optional<int64_t> divisor_override);
 
+// By what the sum of a window is divided.
+struct AverageDivisor {
+    bool count_include_pad;
+    int64_t override_;  // 0: the window's elements are counted
+};
+
+// Kernels: (N, C, H, W) -> (N, C, OH, OW), and back. window.dilation is 1.
+using AvgPoolKernel = void (*)(const NDArray& input, const Window& window, const AverageDivisor& divisor,
+                               NDArray& output);
+using AvgPoolBackwardKernel = void (*)(const NDArray& upstream, const Window& window, const AverageDivisor& divisor,
+                                       NDArray& input_gradient);
+
 }  // namespace mt

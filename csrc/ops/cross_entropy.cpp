@@ -1,18 +1,10 @@
 #include "cross_entropy.h"
 
 #include "../cpu/cross_entropy.h"
-#include "../cpu/nll_loss.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
-
-// logits (N, C, inner); target, item_losses and log_sum_exp (N, inner); weight null or (C,).
-using CrossEntropyKernel = void (*)(const NDArray& logits, const NDArray& target, const NDArray* weight,
-                                    const LossOptions& options, NDArray& item_losses, NDArray& log_sum_exp);
-using CrossEntropyBackwardKernel = void (*)(const NDArray& upstream, const NDArray& logits, const NDArray& target,
-                                            const NDArray& log_sum_exp, const NDArray& total_weight,
-                                            const NDArray* weight, const LossOptions& options, NDArray& gradient);
 
 KernelTable<CrossEntropyKernel> table("cross_entropy",
                                       {{Device::cpu, "log_sum_exp",
@@ -21,11 +13,11 @@ KernelTable<CrossEntropyKernel> table("cross_entropy",
                                        {Device::cpu, "naive",
                                         "The formula as it stands: exp of the logits themselves, which overflows to "
                                         "infinity on purpose (float32: from 88.7 on).",
-                                        cpu::cross_entropy_naive}});
+                                        cpu::cross_entropy_naive}}, &DeviceKernels::cross_entropy);
 KernelTable<CrossEntropyBackwardKernel> backward_table(
     "cross_entropy_backward", {{Device::cpu, "softmax_minus_one_hot",
                                 "Probabilities from logits and log-sum-exp, then the target's share is taken off.",
-                                cpu::cross_entropy_backward}});
+                                cpu::cross_entropy_backward}}, &DeviceKernels::cross_entropy_backward);
 
 void check_label_smoothing(const char* op, double label_smoothing) {
     require<ValueError>(label_smoothing >= 0.0 && label_smoothing <= 1.0, op, ": label_smoothing is ", label_smoothing,
@@ -49,7 +41,7 @@ std::tuple<NDArray, NDArray, NDArray> cross_entropy(const NDArray& logits, const
     table.pick(device)(logits.reshape(class_shape(logits.shape())), target, weights, options, item_losses, log_sum_exp);
     NDArray loss = options.reduction == Reduction::none ? item_losses : NDArray::empty({}, dtype, device);
     NDArray total_weight = NDArray::empty({}, dtype, device);
-    cpu::reduce_losses(item_losses, target, weights, options, loss, total_weight);
+    reduce_losses(item_losses, target, weights, options, loss, total_weight);
     return {loss, log_sum_exp, total_weight};
 }
 

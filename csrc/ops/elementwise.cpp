@@ -2,34 +2,33 @@
 
 #include "../cpu/elementwise.h"
 #include "../ndarray/device_memory.h"
-#include "broadcast.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-using BinaryTable = KernelTable<cpu::BinaryKernel>;
+using BinaryTable = KernelTable<BinaryKernel>;
 constexpr const char* kIdea =
     "runs along the last joined dimension, vectorised; an operand that is repeated stays in a register";
 
-BinaryTable add_table("add", {{Device::cpu, "simd", kIdea, &cpu::add}});
-BinaryTable sub_table("sub", {{Device::cpu, "simd", kIdea, &cpu::sub}});
-BinaryTable mul_table("mul", {{Device::cpu, "simd", kIdea, &cpu::mul}});
-BinaryTable maximum_table("maximum", {{Device::cpu, "simd", kIdea, &cpu::maximum}});
-BinaryTable minimum_table("minimum", {{Device::cpu, "simd", kIdea, &cpu::minimum}});
-BinaryTable div_table("div", {{Device::cpu, "simd", kIdea, &cpu::div}});
-BinaryTable pow_table("pow", {{Device::cpu, "library", "the C library's pow, element by element", &cpu::pow}});
-BinaryTable eq_table("eq", {{Device::cpu, "simd", kIdea, &cpu::eq}});
-BinaryTable ne_table("ne", {{Device::cpu, "simd", kIdea, &cpu::ne}});
-BinaryTable lt_table("lt", {{Device::cpu, "simd", kIdea, &cpu::lt}});
-BinaryTable le_table("le", {{Device::cpu, "simd", kIdea, &cpu::le}});
-BinaryTable gt_table("gt", {{Device::cpu, "simd", kIdea, &cpu::gt}});
-BinaryTable ge_table("ge", {{Device::cpu, "simd", kIdea, &cpu::ge}});
-KernelTable<cpu::WhereKernel> where_table("where", {{Device::cpu, "simd", "loads both sides and keeps one: no branches",
-                                                     &cpu::where}});
-KernelTable<cpu::AddScaledKernel> add_scaled_table("add_", {{Device::cpu, "simd", kIdea, &cpu::add_scaled_}});
-KernelTable<cpu::BroadcastKernel> broadcast_table("broadcast_to", {{Device::cpu, "runs", "copies or fills run by run",
-                                                                    &cpu::broadcast}});
+BinaryTable add_table("add", {{Device::cpu, "simd", kIdea, &cpu::add}}, &DeviceKernels::add);
+BinaryTable sub_table("sub", {{Device::cpu, "simd", kIdea, &cpu::sub}}, &DeviceKernels::sub);
+BinaryTable mul_table("mul", {{Device::cpu, "simd", kIdea, &cpu::mul}}, &DeviceKernels::mul);
+BinaryTable maximum_table("maximum", {{Device::cpu, "simd", kIdea, &cpu::maximum}}, &DeviceKernels::maximum);
+BinaryTable minimum_table("minimum", {{Device::cpu, "simd", kIdea, &cpu::minimum}}, &DeviceKernels::minimum);
+BinaryTable div_table("div", {{Device::cpu, "simd", kIdea, &cpu::div}}, &DeviceKernels::div);
+BinaryTable pow_table("pow", {{Device::cpu, "library", "the C library's pow, element by element", &cpu::pow}}, &DeviceKernels::pow);
+BinaryTable eq_table("eq", {{Device::cpu, "simd", kIdea, &cpu::eq}}, &DeviceKernels::eq);
+BinaryTable ne_table("ne", {{Device::cpu, "simd", kIdea, &cpu::ne}}, &DeviceKernels::ne);
+BinaryTable lt_table("lt", {{Device::cpu, "simd", kIdea, &cpu::lt}}, &DeviceKernels::lt);
+BinaryTable le_table("le", {{Device::cpu, "simd", kIdea, &cpu::le}}, &DeviceKernels::le);
+BinaryTable gt_table("gt", {{Device::cpu, "simd", kIdea, &cpu::gt}}, &DeviceKernels::gt);
+BinaryTable ge_table("ge", {{Device::cpu, "simd", kIdea, &cpu::ge}}, &DeviceKernels::ge);
+KernelTable<WhereKernel> where_table("where", {{Device::cpu, "simd", "loads both sides and keeps one: no branches",
+                                                     &cpu::where}}, &DeviceKernels::where);
+KernelTable<AddScaledKernel> add_scaled_table("add_", {{Device::cpu, "simd", kIdea, &cpu::add_scaled_}}, &DeviceKernels::add_scaled);
+KernelTable<BroadcastKernel> broadcast_table("broadcast_to", {{Device::cpu, "runs", "copies or fills run by run",
+                                                                    &cpu::broadcast}}, &DeviceKernels::broadcast);
 
 void require_alike(const char* op, const char* a_name, const NDArray& a, const char* b_name, const NDArray& b) {
     require_same_dtype(op, a_name, a, b_name, b);
@@ -99,7 +98,7 @@ NDArray add_(NDArray& destination, const NDArray& source, const Number& alpha) {
     const char* op = "add_";
     require_alike(op, "destination", destination, "source", source);
     require_broadcasts_to(op, source.shape(), destination.shape());
-    const NDArray scale = operand_of(op, alpha, destination);
+    const NDArray scale = operand_of(op, alpha, destination, Device::cpu);
     const NDArray from = unharmed(source, destination);
     add_scaled_table.pick(destination.device())(plan_broadcast<2>(op, destination.shape(), {&destination, &from}),
                                                 scale, from, destination);
@@ -120,11 +119,11 @@ NDArray mul_(NDArray& destination, const NDArray& source) {
 
 NDArray copy_(NDArray& destination, const NDArray& source) {
     const char* op = "copy_";
-    if (destination.device() != source.device() || destination.device() != Device::cpu) {
+    if (destination.device() != source.device()) {
         require_same_dtype(op, "destination", destination, "source", source);
         require<ValueError>(destination.shape() == source.shape(), op, ": destination has shape ",
                             to_string(destination.shape()), " and source ", to_string(source.shape()),
-                            "; between devices, and on devices other than cpu, both must have one shape");
+                            "; between devices both must have one shape");
         copy_bytes(destination.device(), destination.raw(), source.device(), source.raw(), source.bytes());
         destination.bump_version();
         return destination;

@@ -2,6 +2,7 @@
 // ValueError.
 #pragma once
 
+#include "broadcast.h"
 #include "number.h"
 
 namespace mt {
@@ -35,5 +36,14 @@ NDArray broadcast_to(const NDArray& x, const Shape& shape);
 NDArray add_(NDArray& destination, const NDArray& source, const Number& alpha);  // destination += alpha * source
 NDArray mul_(NDArray& destination, const NDArray& source);                       // destination *= source
 NDArray copy_(NDArray& destination, const NDArray& source);                      // destination = source
+
+// Kernels; cpu/elementwise.h says more. `plan` walks the inputs in the order of the arguments, add_'s the destination
+// and the source. scale: one element, on the CPU whatever the device of the others.
+using BinaryKernel = void (*)(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
+using WhereKernel = void (*)(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, const NDArray& b,
+                             NDArray& out);
+using AddScaledKernel = void (*)(const Broadcast<2>& plan, const NDArray& scale, const NDArray& source,
+                                 NDArray& destination);
+using BroadcastKernel = void (*)(const Broadcast<1>& plan, const NDArray& source, NDArray& out);
 
 }  // namespace mt

@@ -18,4 +18,8 @@ namespace mt {
 NDArray gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
                      const std::optional<NDArray>& flip, const std::optional<NDArray>& crop, int64_t padding);
 
+// Kernel; cpu/gather_batch.h says more.
+using GatherBatchKernel = void (*)(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
+                                   const uint8_t* flip, const int64_t* crop, int64_t padding, NDArray& out);
+
 }  // namespace mt

@@ -1,6 +1,24 @@
 #include "loss_arguments.h"
 
+#include "../cpu/nll_loss.h"
+#include "../ndarray/value_range.h"
+#include "kernel_table.h"
+
 namespace mt {
+namespace {
+
+KernelTable<ReduceLossesKernel> reduce_table("reduce_losses",
+                                             {{Device::cpu, "in_order",
+                                               "Adds up the items' losses in order and in double precision.",
+                                               cpu::reduce_losses}},
+                                             &DeviceKernels::reduce_losses);
+
+}  // namespace
+
+void reduce_losses(const NDArray& item_losses, const NDArray& target, const NDArray* weight, const LossOptions& options,
+                   NDArray& loss, NDArray& total_weight) {
+    reduce_table.pick(item_losses.device())(item_losses, target, weight, options, loss, total_weight);
+}
 
 Reduction parse_reduction(const char* op, const std::string& reduction) {
     if (reduction == "none") return Reduction::none;
@@ -28,7 +46,9 @@ void check_class_targets(const char* op, const char* input_name, const NDArray& 
         require_shape(op, "weight", *weight, {classes});
     }
 
-    const int64_t* labels = target.data<int64_t>();
+    if (known_to_lie_in(target, 0, static_cast<double>(classes))) return;
+    const NDArray on_cpu = target.to(Device::cpu);
+    const int64_t* labels = on_cpu.data<int64_t>();
     for (int64_t i = 0; i < target.size(); i++) {
         if ((labels[i] >= 0 && labels[i] < classes) || labels[i] == ignore_index) continue;
         Shape position(target.ndim());

@@ -32,4 +32,11 @@ void check_loss_upstream(const char* op, const NDArray& upstream, const NDArray&
 // (N, C, d1, d2, ...) as (N, C, d1 * d2 * ...).
 Shape class_shape(const Shape& shape);
 
+// item_losses, target: as many items -> total_weight (): the sum of the weights of the items that count; loss (): for
+// "mean" and "sum"; for "none" it is item_losses and stays.
+using ReduceLossesKernel = void (*)(const NDArray& item_losses, const NDArray& target, const NDArray* weight,
+                                    const LossOptions& options, NDArray& loss, NDArray& total_weight);
+void reduce_losses(const NDArray& item_losses, const NDArray& target, const NDArray* weight, const LossOptions& options,
+                   NDArray& loss, NDArray& total_weight);
+
 }  // namespace mt

@@ -1,27 +1,24 @@
 #include "max_pool2d.h"
 
 #include "../cpu/max_pool2d.h"
+#include "../ndarray/value_range.h"
 #include "kernel_table.h"
 #include "pooling_checks.h"
 
 namespace mt {
 namespace {
 
-using MaxPoolKernel = void (*)(const NDArray& input, const Window& window, NDArray& output, NDArray& indices);
-// False when an index lies outside its plane.
-using MaxPoolBackwardKernel = bool (*)(const NDArray& upstream, const NDArray& indices, NDArray& input_gradient);
-
 KernelTable<MaxPoolKernel> table(
     "max_pool2d",
     {{Device::cpu, "vectorised",
       "Compares the windows of several neighbouring outputs at once, one window element after the other.",
       cpu::max_pool2d_vectorised},
-     {Device::cpu, "naive", "One output after the other: four loops around a comparison.", cpu::max_pool2d_naive}});
+     {Device::cpu, "naive", "One output after the other: four loops around a comparison.", cpu::max_pool2d_naive}}, &DeviceKernels::max_pool2d);
 
 KernelTable<MaxPoolBackwardKernel> backward_table("max_pool2d_backward",
                                                   {{Device::cpu, "scatter",
                                                     "Zeroes a plane, then adds each upstream element at its index.",
-                                                    cpu::max_pool2d_backward}});
+                                                    cpu::max_pool2d_backward}}, &DeviceKernels::max_pool2d_backward);
 
 // With dilation a window can step over a small input: every element of it then is padding, and there is no maximum to
 // point at.
@@ -35,6 +32,15 @@ void check_reaches_input(const char* side, int64_t outputs, int64_t input, int64
                             " holds nothing but padding (input ", input, ", kernel_size ", kernel, ", padding ",
                             padding, ", dilation ", dilation, "); use less padding or dilation");
     }
+}
+
+// The window of the forward pass, or one without a kernel where the caller did not say.
+Window known_window(const char* op, std::optional<Pair> kernel_size, std::optional<Pair> stride, Pair padding,
+                    Pair dilation) {
+    if (!kernel_size) return Window{{0, 0}};
+    const Window window{*kernel_size, stride.value_or(*kernel_size), padding, dilation};
+    check_window(op, window);
+    return window;
 }
 
 }  // namespace
@@ -52,10 +58,12 @@ std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, s
     NDArray output = NDArray::empty(output_shape, input.dtype(), input.device());
     NDArray indices = NDArray::empty(output_shape, DType::int64, input.device());
     table.pick(input.device())(input, window, output, indices);
+    note_range(indices, 0, static_cast<double>(height * width - 1));
     return {output, indices};
 }
 
-NDArray max_pool2d_backward(const NDArray& upstream, const NDArray& indices, const Shape& input_shape) {
+NDArray max_pool2d_backward(const NDArray& upstream, const NDArray& indices, const Shape& input_shape,
+                            std::optional<Pair> kernel_size, std::optional<Pair> stride, Pair padding, Pair dilation) {
     const char* op = "max_pool2d_backward";
     check_pooling_upstream(op, upstream, input_shape);
     require_dtype(op, "indices", indices, DType::int64);
@@ -63,7 +71,11 @@ NDArray max_pool2d_backward(const NDArray& upstream, const NDArray& indices, con
     require_shape(op, "indices", indices, upstream.shape());
 
     NDArray input_gradient = NDArray::empty(input_shape, upstream.dtype(), upstream.device());
-    const bool all_inside = backward_table.pick(upstream.device())(upstream, indices, input_gradient);
+    const Window window = known_window(op, kernel_size, stride, padding, dilation);
+    const double plane_size = static_cast<double>(input_shape[2]) * static_cast<double>(input_shape[3]);
+    bool all_inside = upstream.device() == Device::cpu || known_to_lie_in(indices, 0, plane_size);
+    if (all_inside)
+        all_inside = backward_table.pick(upstream.device())(upstream, indices, window, input_gradient);
     require<IndexError>(all_inside, op, ": an index is negative or not below ", input_shape[2] * input_shape[3],
                         ", the size of one (", input_shape[2], ", ", input_shape[3], ") plane of input_shape ",
                         to_string(input_shape), "; give the indices and input shape of the forward pass");

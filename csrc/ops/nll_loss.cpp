@@ -6,20 +6,13 @@
 namespace mt {
 namespace {
 
-// log_probabilities (N, C, inner); target and item_losses (N, inner); weight null or (C,).
-using NllLossKernel = void (*)(const NDArray& log_probabilities, const NDArray& target, const NDArray* weight,
-                               int64_t ignore_index, NDArray& item_losses);
-using NllLossBackwardKernel = void (*)(const NDArray& upstream, const NDArray& target, const NDArray* weight,
-                                       const LossOptions& options, const NDArray& total_weight,
-                                       NDArray& input_gradient);
-
 KernelTable<NllLossKernel> table("nll_loss",
                                  {{Device::cpu, "gather", "Reads the log-probability of each item's target class.",
-                                   cpu::nll_loss}});
+                                   cpu::nll_loss}}, &DeviceKernels::nll_loss);
 KernelTable<NllLossBackwardKernel> backward_table(
     "nll_loss_backward",
     {{Device::cpu, "scatter", "Zeroes the gradient, then writes one element an item, at its target class.",
-      cpu::nll_loss_backward}});
+      cpu::nll_loss_backward}}, &DeviceKernels::nll_loss_backward);
 
 }  // namespace
 
@@ -37,7 +30,7 @@ std::pair<NDArray, NDArray> nll_loss(const NDArray& log_probabilities, const NDA
                        item_losses);
     NDArray loss = options.reduction == Reduction::none ? item_losses : NDArray::empty({}, dtype, device);
     NDArray total_weight = NDArray::empty({}, dtype, device);
-    cpu::reduce_losses(item_losses, target, weights, options, loss, total_weight);
+    reduce_losses(item_losses, target, weights, options, loss, total_weight);
     return {loss, total_weight};
 }
 

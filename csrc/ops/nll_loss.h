@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "../ndarray/ndarray.h"
+#include "loss_arguments.h"
 
 namespace mt {
 
@@ -21,5 +21,13 @@ std::pair<NDArray, NDArray> nll_loss(const NDArray& log_probabilities, const NDA
 NDArray nll_loss_backward(const NDArray& upstream, const NDArray& target, const Shape& input_shape,
                           const std::optional<NDArray>& weight, const std::string& reduction, int64_t ignore_index,
                           const NDArray& total_weight);
+
+// Kernels: log_probabilities and input_gradient (N, C, inner); target and item_losses: N * inner items; weight null or
+// (C,).
+using NllLossKernel = void (*)(const NDArray& log_probabilities, const NDArray& target, const NDArray* weight,
+                               int64_t ignore_index, NDArray& item_losses);
+using NllLossBackwardKernel = void (*)(const NDArray& upstream, const NDArray& target, const NDArray* weight,
+                                       const LossOptions& options, const NDArray& total_weight,
+                                       NDArray& input_gradient);
 
 }  // namespace mt

@@ -48,11 +48,15 @@ NDArray array_of(const char* op, const Number& number, DType dtype, Device devic
     return array.to(device);
 }
 
-NDArray operand_of(const char* op, const Number& number, const NDArray& array) {
+NDArray operand_of(const char* op, const Number& number, const NDArray& array, Device device) {
     require<TypeError>(!number.is_float || is_floating(array.dtype()), op, ": the float number ", number,
                        " does not go with ", describe(array),
                        "; use an int, or convert the array with .astype(float32), .float() on a Tensor");
-    return array_of(op, number, array.dtype(), array.device());
+    return array_of(op, number, array.dtype(), device);
+}
+
+NDArray operand_of(const char* op, const Number& number, const NDArray& array) {
+    return operand_of(op, number, array, array.device());
 }
 
 }  // namespace mt

@@ -22,4 +22,12 @@ NDArray uniform(const Shape& shape, double low, double high, uint64_t seed, uint
 // float32 or float64. std >= 0; both finite.
 NDArray normal(const Shape& shape, double mean, double std, uint64_t seed, uint64_t offset, DType dtype, Device device);
 
+// Where an array's numbers come from, and their range: low and high of the uniform draw, mean and standard deviation of
+// the normal one.
+struct Draw {
+    uint64_t seed, offset;
+    double first, second;
+};
+using DrawKernel = void (*)(const Draw& draw, NDArray& out);
+
 }  // namespace mt

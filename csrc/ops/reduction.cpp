@@ -6,15 +6,15 @@
 namespace mt {
 namespace {
 
-using ReductionTable = KernelTable<cpu::ReductionKernel>;
+using ReductionTable = KernelTable<ReductionKernel>;
 constexpr const char* kIdea = "blocks of a fixed size, vectorised, combined pairwise";
 
-ReductionTable sum_table("sum", {{Device::cpu, "blocked", kIdea, &cpu::sum}});
-ReductionTable mean_table("mean", {{Device::cpu, "blocked", kIdea, &cpu::mean}});
-ReductionTable amax_table("amax", {{Device::cpu, "blocked", kIdea, &cpu::amax}});
-ReductionTable amin_table("amin", {{Device::cpu, "blocked", kIdea, &cpu::amin}});
-KernelTable<cpu::ArgmaxKernel> argmax_table("argmax", {{Device::cpu, "columns", "compares neighbouring columns at once",
-                                                        &cpu::argmax}});
+ReductionTable sum_table("sum", {{Device::cpu, "blocked", kIdea, &cpu::sum}}, &DeviceKernels::sum);
+ReductionTable mean_table("mean", {{Device::cpu, "blocked", kIdea, &cpu::mean}}, &DeviceKernels::mean);
+ReductionTable amax_table("amax", {{Device::cpu, "blocked", kIdea, &cpu::amax}}, &DeviceKernels::amax);
+ReductionTable amin_table("amin", {{Device::cpu, "blocked", kIdea, &cpu::amin}}, &DeviceKernels::amin);
+KernelTable<ArgmaxKernel> argmax_table("argmax", {{Device::cpu, "columns", "compares neighbouring columns at once",
+                                                        &cpu::argmax}}, &DeviceKernels::argmax);
 
 std::vector<bool> reduced_dimensions(const char* op, const NDArray& x, const Dims& dims) {
     if (!dims || dims->empty()) return std::vector<bool>(x.ndim(), true);
@@ -27,8 +27,8 @@ std::vector<bool> reduced_dimensions(const char* op, const NDArray& x, const Dim
     return is_reduced;
 }
 
-cpu::Reduction join_dimensions(const Shape& shape, const std::vector<bool>& is_reduced) {
-    cpu::Reduction joined;
+ReducedDimensions join_dimensions(const Shape& shape, const std::vector<bool>& is_reduced) {
+    ReducedDimensions joined;
     for (size_t dim = 0; dim < shape.size(); dim++) {
         if (shape[dim] == 1) continue;
         if (!joined.shape.empty() && joined.is_reduced.back() == is_reduced[dim]) {

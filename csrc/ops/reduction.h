@@ -26,4 +26,15 @@ NDArray argmax(const NDArray& x, int64_t dim, bool keepdim);
 // repeated to x's shape.
 NDArray sum_to_shape(const NDArray& x, const Shape& shape);
 
+// What is reduced, dimension by dimension. Dimensions of size 1 are left out, and neighbours that are both kept or both
+// reduced are joined: kept and reduced alternate. At least one dimension.
+struct ReducedDimensions {
+    Shape shape;
+    std::vector<bool> is_reduced;
+};
+
+// Kernels; cpu/reduction.h says more.
+using ReductionKernel = void (*)(const ReducedDimensions& reduction, const NDArray& x, NDArray& out);
+using ArgmaxKernel = void (*)(const NDArray& x, int64_t outer, int64_t length, int64_t inner, NDArray& out);
+
 }  // namespace mt

@@ -1,24 +1,27 @@
 #include "rows.h"
 
 #include "../cpu/rows.h"
+#include "../ndarray/value_range.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<cpu::RowsKernel> select_table("index_select",
-                                          {{Device::cpu, "rows", "copies row by row", &cpu::index_select}});
-KernelTable<cpu::RowsKernel> backward_table("index_select_backward",
+KernelTable<RowsKernel> select_table("index_select",
+                                          {{Device::cpu, "rows", "copies row by row", &cpu::index_select}}, &DeviceKernels::index_select);
+KernelTable<RowsKernel> backward_table("index_select_backward",
                                             {{Device::cpu, "owner",
                                               "each thread owns a range of output rows and adds what belongs there",
-                                              &cpu::index_select_backward}});
+                                              &cpu::index_select_backward}}, &DeviceKernels::index_select_backward);
 
 }  // namespace
 
 void require_rows(const char* op, const NDArray& index, int64_t rows) {
     require_dtype(op, "index", index, DType::int64);
     require_ndim(op, "index", index, 1, "(B,)");
-    const int64_t* row = index.data<int64_t>();
+    if (known_to_lie_in(index, 0, static_cast<double>(rows))) return;
+    const NDArray on_cpu = index.to(Device::cpu);
+    const int64_t* row = on_cpu.data<int64_t>();
     for (int64_t i = 0; i < index.size(); i++) {
         require<IndexError>(row[i] >= 0 && row[i] < rows, op, ": index[", i, "] is ", row[i], "; with ", rows,
                             " rows, an index must be 0 or more and less than ", rows);
@@ -34,6 +37,7 @@ NDArray index_select(const NDArray& x, const NDArray& index) {
     shape[0] = index.size();
     NDArray out = NDArray::empty(shape, x.dtype(), x.device());
     if (out.size() > 0) select_table.pick(x.device())(x, index, out);
+    inherit_range(out, x);
     return out;
 }
 

@@ -16,4 +16,7 @@ NDArray index_select_backward(const NDArray& upstream, const NDArray& index, con
 // index: int64 (B,), every element 0 to rows - 1.
 void require_rows(const char* op, const NDArray& index, int64_t rows);
 
+// Kernel of either; cpu/rows.h says more.
+using RowsKernel = void (*)(const NDArray& rows, const NDArray& index, NDArray& out);
+
 }  // namespace mt

@@ -8,9 +8,9 @@
 namespace mt {
 namespace {
 
-KernelTable<cpu::SgdKernel> sgd_table("sgd_step_",
+KernelTable<SgdKernel> sgd_table("sgd_step_",
                                       {{Device::cpu, "all_at_once",
-                                        "one parallel region over all elements of all parameters", &cpu::sgd_step}});
+                                        "one parallel region over all elements of all parameters", &cpu::sgd_step}}, &DeviceKernels::sgd);
 
 void check_settings(const char* op, const SgdSettings& settings) {
     require<ValueError>(settings.lr >= 0, op, ": lr is ", settings.lr, "; wanted 0 or more");
@@ -59,7 +59,7 @@ void sgd_step_(std::vector<NDArray>& parameters, const std::vector<NDArray>& gra
                         " parameters but ", velocities.size(), " velocities; with momentum every parameter has one");
     if (parameters.empty()) return;
 
-    std::vector<cpu::SgdTensor> tensors;
+    std::vector<SgdTensor> tensors;
     for (size_t i = 0; i < parameters.size(); i++) {
         NDArray& parameter = parameters[i];
         require_floating(op, "a parameter", parameter);

@@ -20,4 +20,13 @@ struct SgdSettings {
 void sgd_step_(std::vector<NDArray>& parameters, const std::vector<NDArray>& gradients,
                std::vector<NDArray>& velocities, const SgdSettings& settings);
 
+// The memory of one parameter: `size` elements each. velocity is nullptr without momentum.
+struct SgdTensor {
+    void* parameter;
+    const void* gradient;
+    void* velocity;
+    int64_t size;
+};
+using SgdKernel = void (*)(const std::vector<SgdTensor>& tensors, const SgdSettings& settings, DType dtype);
+
 }  // namespace mt

@@ -1,19 +1,20 @@
 #include "shape.h"
 
 #include "../cpu/shape.h"
+#include "../ndarray/value_range.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<cpu::PermuteKernel> permute_table(
-    "permute", {{Device::cpu, "tiled", "square tiles where rows become columns, runs elsewhere", &cpu::permute}});
-KernelTable<cpu::CopySlabsKernel> cat_table("cat",
-                                            {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}});
-KernelTable<cpu::CopySlabsKernel> narrow_table("narrow",
-                                               {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}});
-KernelTable<cpu::PadSlabsKernel> narrow_backward_table(
-    "narrow_backward", {{Device::cpu, "slabs", "copies contiguous slabs, zeros around them", &cpu::pad_slabs}});
+KernelTable<PermuteKernel> permute_table(
+    "permute", {{Device::cpu, "tiled", "square tiles where rows become columns, runs elsewhere", &cpu::permute}}, &DeviceKernels::permute);
+KernelTable<SlabsKernel> cat_table("cat",
+                                            {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}}, &DeviceKernels::copy_slabs);
+KernelTable<SlabsKernel> narrow_table("narrow",
+                                               {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}}, &DeviceKernels::copy_slabs);
+KernelTable<SlabsKernel> narrow_backward_table(
+    "narrow_backward", {{Device::cpu, "slabs", "copies contiguous slabs, zeros around them", &cpu::pad_slabs}}, &DeviceKernels::pad_slabs);
 
 int64_t product(const Shape& shape, size_t begin, size_t end) {
     int64_t out = 1;
@@ -111,6 +112,7 @@ NDArray narrow(const NDArray& x, int64_t dim, int64_t start, int64_t length) {
     const int64_t inner = product(shape, axis + 1, shape.size()) * static_cast<int64_t>(item_size(x.dtype()));
     narrow_table.pick(x.device())(x, {product(shape, 0, axis), length * inner, start * inner, x.shape(axis) * inner},
                                   out, 0, length * inner);
+    inherit_range(out, x);
     return out;
 }
 

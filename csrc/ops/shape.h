@@ -18,4 +18,13 @@ NDArray narrow(const NDArray& x, int64_t dim, int64_t start, int64_t length);
 // The adjoint: upstream in its place in an array of zeros of `shape`.
 NDArray narrow_backward(const NDArray& upstream, const Shape& shape, int64_t dim, int64_t start);
 
+// `outer` slabs of `length` bytes; the first begins at byte `start`, the next ones `stride` bytes apart.
+struct Slabs {
+    int64_t outer, length, start, stride;
+};
+
+// Kernels; cpu/shape.h says more.
+using PermuteKernel = void (*)(const NDArray& x, const Shape& shape, const Shape& strides, NDArray& out);
+using SlabsKernel = void (*)(const NDArray& x, const Slabs& slabs, NDArray& out, int64_t out_start, int64_t out_stride);
+
 }  // namespace mt

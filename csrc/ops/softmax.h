@@ -20,4 +20,9 @@ NDArray log_softmax_backward(const NDArray& upstream, const NDArray& output, int
 // to add.
 NDArray logsumexp(const NDArray& x, const std::vector<int64_t>& dims, bool keepdim);
 
+// Kernels. All arrays are seen as (outer, length, inner), where length runs along dim; logsumexp's output is
+// (outer, inner).
+using AlongDimKernel = void (*)(const NDArray& x, NDArray& output);
+using AlongDimBackwardKernel = void (*)(const NDArray& upstream, const NDArray& output, NDArray& input_gradient);
+
 }  // namespace mt

@@ -30,7 +30,8 @@ class Batches:
     go on after batch ``k`` of epoch ``e``, ask for ``epoch(e, start=k)``.
 
     shuffle: a new order each epoch; else the data set's own. augment: flip half of the images left-right and move each
-    by up to 4 pixels. mean, std: per channel, of pixels scaled to [0, 1].
+    by up to 4 pixels. mean, std: per channel, of pixels scaled to [0, 1]. device: where the data set is kept and the
+    batches are made.
     """
 
     def __init__(
@@ -42,17 +43,18 @@ class Batches:
         augment: bool = False,
         mean: tuple[float, ...] = CIFAR10_MEAN,
         std: tuple[float, ...] = CIFAR10_STD,
+        device: str = "cpu",
     ):
         if batch_size <= 0:
             raise ValueError(f"batch_size={batch_size}: at least one image a batch is wanted")
         if seed < 0:
             raise ValueError(f"seed={seed}: a seed is a whole number from 0 upwards")
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
-        self.shuffle, self.augment = shuffle, augment
-        self._images = backend.from_numpy(dataset.images)
-        self._labels = backend.from_numpy(dataset.labels)
-        self._mean = backend.from_numpy(np.array(mean, np.float32))
-        self._std = backend.from_numpy(np.array(std, np.float32))
+        self.shuffle, self.augment, self.device = shuffle, augment, device
+        self._images = self._on_device(dataset.images)
+        self._labels = self._on_device(dataset.labels)
+        self._mean = self._on_device(np.array(mean, np.float32))
+        self._std = self._on_device(np.array(std, np.float32))
 
     def __len__(self) -> int:
         """Batches in an epoch; the last one is smaller where the batch size doesn't divide the data set."""
@@ -66,7 +68,7 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch from batch ``start`` on: (images float32 (B, C, H, W), labels int64 (B,))."""
-        order = backend.from_numpy(self.order(epoch))
+        order = self._on_device(self.order(epoch))
         flips, crops = self._augmentation(epoch) if self.augment else (None, None)
         for first in range(start * self.batch_size, len(self.dataset), self.batch_size):
             count = min(self.batch_size, len(self.dataset) - first)
@@ -88,4 +90,7 @@ class Batches:
         random = np.random.default_rng([self.seed, epoch, 1])
         flips = random.integers(0, 2, len(self.dataset), dtype=np.uint8)
         crops = random.integers(0, 2 * CROP_PADDING + 1, (len(self.dataset), 2), dtype=np.int64)
-        return backend.from_numpy(flips), backend.from_numpy(crops)
+        return self._on_device(flips), self._on_device(crops)
+
+    def _on_device(self, array: np.ndarray):
+        return backend.from_numpy(array).to(self.device)

@@ -190,8 +190,9 @@ class Module:
                 parameter.grad.zero_()
 
     def to(self, target) -> Module:
-        """Converts all parameters to a floating dtype, or moves them to a device ("cpu"); returns the module."""
-        if target not in ("cpu", "cuda") and not as_dtype(target).is_floating:
+        """Converts all parameters to a floating dtype, or moves them to a device ("cpu", "cuda", "simt"); returns the
+        module."""
+        if target not in ("cpu", "cuda", "simt") and not as_dtype(target).is_floating:
             raise TypeError(f"Module.to: parameters must be float32 or float64, got {as_dtype(target).name}")
         for parameter in self.parameters():
             parameter.array = parameter.detach().to(target).array

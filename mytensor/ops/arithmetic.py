@@ -356,8 +356,11 @@ def where(mask: Tensor, a, b) -> Tensor:
     if len(numbers) == 2:
         raise TypeError("where: at least one of the two choices must be a Tensor, got two numbers")
     _operands(a, b, "where")
-    dtype = next(value.dtype for value in (a, b) if not isinstance(value, (int, float)))
-    a, b = (backend.full((), value, dtype) if isinstance(value, (int, float)) else value for value in (a, b))
+    like = next(value for value in (a, b) if not isinstance(value, (int, float)))
+    a, b = (
+        backend.full((), value, like.dtype, like.device) if isinstance(value, (int, float)) else value
+        for value in (a, b)
+    )
     return Where.apply(mask, a, b)
 
 

@@ -107,7 +107,7 @@ def _is_index_array(part) -> bool:
 
 def _row_numbers(x: Tensor, index):
     """The row numbers as an int64 NDArray, negative ones counted from the end."""
-    rows = index.numpy() if isinstance(index, (Tensor, NDArray)) else np.asarray(index)
+    rows = index.cpu().numpy() if isinstance(index, (Tensor, NDArray)) else np.asarray(index)
     if rows.size == 0 and isinstance(index, list):
         rows = rows.astype(np.int64)
     if rows.dtype not in (np.int64, np.int32):
@@ -117,4 +117,4 @@ def _row_numbers(x: Tensor, index):
     if rows.size and not (-length <= rows.min() and rows.max() < length):
         wrong = rows.min() if rows.min() < -length else rows.max()
         raise IndexError(f"row {wrong} is out of range for dimension 0 of length {length}")
-    return backend.from_numpy(np.where(rows < 0, rows + length, rows).astype(np.int64))
+    return backend.from_numpy(np.where(rows < 0, rows + length, rows).astype(np.int64)).to(x.device)

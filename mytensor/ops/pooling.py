@@ -14,14 +14,14 @@ class MaxPool2d(Function):
     @staticmethod
     def forward(ctx, input, kernel_size, stride, padding, dilation, ceil_mode):
         output, indices = backend.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
-        ctx.shape = input.shape
+        ctx.shape, ctx.window = input.shape, (kernel_size, stride, padding, dilation)
         ctx.save_for_backward(indices)
         return output, indices
 
     @staticmethod
     def backward(ctx, upstream, *_):
         (indices,) = ctx.saved
-        return backend.max_pool2d_backward(upstream, indices, ctx.shape)
+        return backend.max_pool2d_backward(upstream, indices, ctx.shape, *ctx.window)
 
 
 class AvgPool2d(Function):

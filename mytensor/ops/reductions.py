@@ -148,7 +148,7 @@ def max_along(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tenso
     """The largest elements along one dimension, and where they stand."""
     dims = normalize_dims(dim, x.ndim)
     if not dims:
-        return x, Tensor._wrap(backend.full((), 0, backend.int64))
+        return x, Tensor._wrap(backend.full((), 0, backend.int64, x.device))
     return MaxAlong.apply(x, dims[0], keepdim)
 
 
@@ -159,4 +159,6 @@ def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
         flat = backend.argmax(array.reshape((array.size,)), 0, False)
         return Tensor._wrap(flat.reshape((1,) * array.ndim) if keepdim else flat)
     dims = normalize_dims(dim, array.ndim)
-    return Tensor._wrap(backend.argmax(array, dims[0], keepdim) if dims else backend.full((), 0, backend.int64))
+    if not dims:
+        return Tensor._wrap(backend.full((), 0, backend.int64, array.device))
+    return Tensor._wrap(backend.argmax(array, dims[0], keepdim))

@@ -1,0 +1,89 @@
+// Rows chosen by an index, and the adjoint. The rungs:
+//
+//   elements   (index_select) one thread an element
+//
+//   first      (backward) one thread an element of the upstream; of the rows with one index, the first adds up all. No two
+//              threads write one place, and the order is the index's: the same bits every time
+//   atomic     (backward) every element of the upstream adds itself to its row
+#include "kernels.h"
+#include "launch.h"
+
+namespace mt {
+namespace {
+
+constexpr int kThreads = 256;  // a block
+
+template <class T>
+__global__ void select(const T* x, const int64_t* index, T* output, int64_t count, int64_t width) {
+    const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+    if (i < count) output[i] = x[index[i / width] * width + i % width];
+}
+
+template <class T>
+__global__ void set_to_zero(T* gradient, int64_t count) {
+    const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+    if (i < count) gradient[i] = T{0};
+}
+
+template <class T>
+__global__ void add_from_first(const T* upstream, const int64_t* index, T* gradient, int64_t rows, int64_t width) {
+    const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+    if (i >= rows * width) return;
+    const int64_t row = i / width, column = i % width, target = index[row];
+    for (int64_t earlier = 0; earlier < row; earlier++) {
+        if (index[earlier] == target) return;
+    }
+    T sum = 0;
+    for (int64_t later = row; later < rows; later++) {
+        if (index[later] == target) sum += upstream[later * width + column];
+    }
+    gradient[target * width + column] = sum;
+}
+
+template <class T>
+__global__ void add_atomic(const T* upstream, const int64_t* index, T* gradient, int64_t rows, int64_t width) {
+    const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+    if (i < rows * width) atomicAdd(&gradient[index[i / width] * width + i % width], upstream[i]);
+}
+
+void launch_select(const NDArray& x, const NDArray& index, NDArray& output) {
+    dispatch_all_device(x.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        launch(select<T>, blocks_for(output.size(), kThreads), kThreads, 0, x.data<T>(), index.data<int64_t>(),
+               output.data<T>(), output.size(), output.size() / index.size());
+    });
+}
+
+void launch_first(const NDArray& upstream, const NDArray& index, NDArray& gradient) {
+    dispatch_floating_device(gradient.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        launch(set_to_zero<T>, blocks_for(gradient.size(), kThreads), kThreads, 0, gradient.data<T>(), gradient.size());
+        launch(add_from_first<T>, blocks_for(upstream.size(), kThreads), kThreads, 0, upstream.data<T>(),
+               index.data<int64_t>(), gradient.data<T>(), index.size(), gradient.size() / gradient.shape(0));
+    });
+}
+
+void launch_atomic(const NDArray& upstream, const NDArray& index, NDArray& gradient) {
+    dispatch_floating_device(gradient.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        launch(set_to_zero<T>, blocks_for(gradient.size(), kThreads), kThreads, 0, gradient.data<T>(), gradient.size());
+        launch(add_atomic<T>, blocks_for(upstream.size(), kThreads), kThreads, 0, upstream.data<T>(),
+               index.data<int64_t>(), gradient.data<T>(), index.size(), gradient.size() / gradient.shape(0));
+    });
+}
+
+}  // namespace
+
+DeviceRows<RowsKernel> index_select_rows() {
+    return {{"elements", "One thread an element: a warp copies 32 neighbours of a row.", 80, launch_select}};
+}
+DeviceRows<RowsKernel> index_select_backward_rows() {
+    return {
+        {"first", "Of the upstream rows with one index, the first adds up all, in the index's order.", 80, launch_first},
+        {"atomic",
+         "Every element of the upstream adds itself to its row, in an order, and so with bits, that vary from run to run.",
+         80, launch_atomic},
+    };
+}
+
+}  // namespace mt

@@ -1,0 +1,493 @@
+"""One case an op: what to compute on a device, and what comes out in float64, with a derived bound for every element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import mytensor_backend as backend
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+Put = Callable[[np.ndarray], backend.NDArray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """call(put) -> the op's outputs; wanted: the same in float64; bounds: of |output - wanted|, 0 for the same bits."""
+
+    name: str
+    call: Callable[[Put], tuple]
+    wanted: tuple
+    bounds: tuple
+
+
+def cases(op: str, rng: np.random.Generator, dtype, small: bool) -> Iterator[Case]:
+    """The cases of an op. small: so few elements that every access can be watched."""
+    yield from MAKERS[op](op, rng, dtype, small)
+
+
+def _numbers(rng: np.random.Generator, shape, dtype) -> np.ndarray:
+    return np.asarray(rng.normal(size=shape), dtype)
+
+
+def _double(array) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(array, np.float64).copy())
+
+
+def _eps(dtype) -> float:
+    return float(np.finfo(dtype).eps)
+
+
+def _torch(values: torch.Tensor) -> np.ndarray:
+    return values.detach().numpy()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One element in, one element out
+# ---------------------------------------------------------------------------------------------------------------------
+
+# In units of eps times the result: CUDA's and the C library's functions are within 2 of the last place.
+_UNARY = {"neg": (np.negative, 0), "abs": (np.abs, 0), "exp": (np.exp, 4), "log": (np.log, 4), "sqrt": (np.sqrt, 1)}
+_UNARY |= {"tanh": (np.tanh, 4), "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 6), "relu": (lambda x: np.maximum(x, 0), 0)}
+
+
+def _unary(op, rng, dtype, small):
+    for shape in ((37,), (3, 5, 7), (0, 4)) if small else ((1031,), (4, 64), (0, 4)):
+        x = _numbers(rng, shape, dtype)
+        x = np.abs(x) + dtype(0.1) if op in ("log", "sqrt") else x
+        function, units = _UNARY[op]
+        wanted = function(x.astype(np.float64))
+        bound = units * _eps(dtype) * np.maximum(np.abs(wanted), 1.0 if op == "log" else 0.0)
+        yield Case(f"{shape}", lambda put, x=x: (getattr(backend, op)(put(x)),), (wanted,), (bound,))
+    if op in ("neg", "abs"):
+        x = np.array([0, 5, -7, np.iinfo(np.int32).min], np.int32)
+        wanted = np.negative(x) if op == "neg" else np.abs(x)
+        yield Case("int32", lambda put: (getattr(backend, op)(put(x)),), (wanted,), (0,))
+
+
+def _relu_backward(op, rng, dtype, small):
+    for count in (5, 33) if small else (1031, 4096):
+        upstream, output = _numbers(rng, count, dtype), np.maximum(_numbers(rng, count, dtype), 0)
+        wanted = np.where(output > 0, upstream, 0)
+        call = lambda put, u=upstream, o=output: (backend.relu_backward(put(u), put(o)),)  # noqa: E731
+        yield Case(f"{count}", call, (wanted,), (0,))
+
+
+_SHAPES = [((6, 7), (6, 7)), ((3, 4, 5), (4, 1)), ((1, 5), (7, 1)), ((), (3, 2)), ((2, 1, 3, 1), (4, 1, 5)), ((0, 3), (3,))]
+
+
+def _binary(op, rng, dtype, small):
+    function = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power}
+    function |= {"maximum": np.maximum, "minimum": np.minimum, "eq": np.equal, "ne": np.not_equal, "lt": np.less}
+    function |= {"le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+    units = {"add": 1, "sub": 1, "mul": 1, "div": 1, "pow": 8}.get(op, 0)
+    for a_shape, b_shape in _SHAPES:
+        a, b = (np.asarray(np.round(_numbers(rng, shape, dtype), 1)) for shape in (a_shape, b_shape))
+        if op in ("pow", "div"):
+            a, b = np.asarray(np.abs(a) + dtype(0.5)), np.asarray(np.abs(b) + dtype(0.5))
+        wanted = np.asarray(function[op](a.astype(np.float64), b.astype(np.float64)))
+        bound = units * _eps(dtype) * np.abs(wanted)
+        call = lambda put, a=a, b=b: (getattr(backend, op)(put(a), put(b)),)  # noqa: E731
+        yield Case(f"{a_shape} {b_shape}", call, (wanted,), (bound,))
+    if op not in ("div", "pow"):
+        for kind in (np.int64, np.int32, np.uint8):
+            a, b = (rng.integers(0, 200, 65, dtype=kind) for _ in range(2))
+            call = lambda put, a=a, b=b: (getattr(backend, op)(put(a), put(b)),)  # noqa: E731
+            yield Case(kind.__name__, call, (function[op](a, b),), (0,))
+
+
+def _where(op, rng, dtype, small):
+    for shape in ((5, 7), (2, 3, 4)):
+        mask = rng.integers(0, 3, shape[-1:], dtype=np.uint8)
+        a, b = _numbers(rng, shape, dtype), _numbers(rng, shape[:-1] + (1,), dtype)
+        call = lambda put, m=mask, a=a, b=b: (backend.where(put(m), put(a), put(b)),)  # noqa: E731
+        yield Case(f"{shape}", call, (np.where(mask != 0, a, b),), (0,))
+
+
+def _add_scaled(op, rng, dtype, small):
+    for a_shape, b_shape in (((4, 9), (4, 9)), ((3, 4, 5), (4, 1)), ((7,), ())):
+        a, b = _numbers(rng, a_shape, dtype), np.asarray(_numbers(rng, b_shape, dtype))
+        wanted = a.astype(np.float64) + float(dtype(0.3)) * b.astype(np.float64)
+        bound = 2 * _eps(dtype) * (np.abs(a) + 0.3 * np.abs(b))
+        call = lambda put, a=a, b=b: (backend.add_(put(a), put(b), 0.3),)  # noqa: E731
+        yield Case(f"{a_shape} {b_shape}", call, (wanted,), (bound,))
+
+
+def _broadcast(op, rng, dtype, small):
+    for shape, target in (((3, 1), (2, 3, 5)), ((1,), (7,)), ((), (2, 3)), ((4, 6), (4, 6))):
+        x = np.asarray(_numbers(rng, shape, dtype))
+        call = lambda put, x=x, target=target: (backend.broadcast_to(put(x), target),)  # noqa: E731
+        yield Case(f"{shape} {target}", call, (np.broadcast_to(x, target),), (0,))
+        copy = lambda put, x=x, t=target: (backend.copy_(put(np.zeros(t, x.dtype)), put(x)),)  # noqa: E731
+        yield Case(f"copy_ {shape} {target}", copy, (np.broadcast_to(x, target),), (0,))
+
+
+def _fill(op, rng, dtype, small):
+    call = lambda put: (backend.fill_(put(np.zeros((3, 11), dtype)), 2.5),)  # noqa: E731
+    yield Case("fill_", call, (np.full((3, 11), 2.5),), (0,))
+
+
+def _astype(op, rng, dtype, small):
+    x = np.array([0.0, -0.9, 1.9, 254.7, 300.0, -3.0, 2e9, 3e9, -3e9, 1e19, -1e19, np.nan, np.inf, -np.inf], dtype)
+    for name in ("float32", "float64", "int64", "int32", "uint8"):
+        kind = getattr(backend, name)
+        wanted = backend.from_numpy(x).astype(kind).numpy()
+        yield Case(f"to {name}", lambda put, kind=kind: (put(x).astype(kind),), (wanted,), (0,))
+    numbers = np.array([0, 1, 255, 256, 300, -1, 2**31, 2**53 + 1], np.int64)
+    for name in ("float32", "int32", "uint8"):
+        kind = getattr(backend, name)
+        wanted = backend.from_numpy(numbers).astype(kind).numpy()
+        yield Case(f"int64 to {name}", lambda put, kind=kind: (put(numbers).astype(kind),), (wanted,), (0,))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reductions, softmax
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _reduction(op, rng, dtype, small):
+    shapes = [((5, 7), [0]), ((5, 7), [1]), ((3, 4, 5), [0, 2]), ((2, 3, 4, 5), [1, 3]), ((33,), None), ((4, 1), [1])]
+    if not small:
+        shapes += [((9001,), None), ((1100, 37), [0]), ((3, 5000), [1]), ((70, 3, 71), [0, 2])]
+    for shape, dims in shapes:
+        x = _numbers(rng, shape, dtype)
+        axis = None if dims is None else tuple(dims)
+        exact = x.astype(np.float64)
+        function = {"sum": np.sum, "mean": np.mean, "amax": np.max, "amin": np.min}[op]
+        wanted = np.asarray(function(exact, axis))
+        count = exact.size // max(wanted.size, 1)
+        magnitude = np.abs(exact).sum(axis) / (count if op == "mean" else 1)
+        bound = (count + 1) * _eps(dtype) * magnitude if op in ("sum", "mean") else 0
+        call = lambda put, x=x, dims=dims: (getattr(backend, op)(put(x), dims),)  # noqa: E731
+        yield Case(f"{shape} {dims}", call, (wanted,), (bound,))
+    if op != "mean":
+        for kind in (np.int64, np.int32, np.uint8):
+            x = rng.integers(0, 200, (5, 67), dtype=kind)
+            wanted = x.sum(1, dtype=np.int64) if op == "sum" else {"amax": np.max, "amin": np.min}[op](x, 1)
+            yield Case(kind.__name__, lambda put, x=x: (getattr(backend, op)(put(x), [1]),), (wanted,), (0,))
+    if op in ("amax", "amin"):
+        x = np.array([[1, np.nan, 3, 2], [np.inf, 2, -np.inf, 0]] * 20, dtype)
+        wanted = np.max(x, 1) if op == "amax" else np.min(x, 1)
+        yield Case("NaN", lambda put: (getattr(backend, op)(put(x), [1]),), (wanted,), (0,))
+
+
+def _argmax(op, rng, dtype, small):
+    for shape, dim in (((5, 7), 1), ((5, 7), 0), ((3, 41, 2), 1), ((70,), 0), ((3, 1), 1)):
+        x = np.round(_numbers(rng, shape, dtype))  # full of ties
+        wanted = np.argmax(x, dim)
+        yield Case(f"{shape} {dim}", lambda put, x=x, dim=dim: (backend.argmax(put(x), dim),), (wanted,), (0,))
+    x = np.array([[1, np.nan, 3, np.nan, 7], [2, 2, 2, 1, 0]], dtype)
+    yield Case("NaN", lambda put: (backend.argmax(put(x), 1),), (np.array([1, 0]),), (0,))
+
+
+def _softmax(op, rng, dtype, small):
+    """x - maximum is rounded by eps / 2 of it, a relative error of its exponential; then K additions, few roundings."""
+    function = {"softmax": torch.softmax, "log_softmax": torch.log_softmax, "logsumexp": torch.logsumexp}[op]
+    for shape, dim in (((5, 10), 1), ((4, 70), 1), ((7, 3), 0), ((2, 5, 3), 1), ((1, 1), 1)):
+        for scale in (1, 1e3):
+            x = np.asarray(scale * rng.normal(size=shape), dtype)
+            wanted = _torch(function(_double(x), dim))
+            spread = (x.astype(np.float64).max(dim, keepdims=True) - x.astype(np.float64))
+            eps, length = _eps(dtype), shape[dim]
+            if op == "softmax":
+                bound = (length + 8 + spread) * eps * wanted + np.finfo(dtype).tiny
+            elif op == "log_softmax":
+                bound = (length + 8 + 2 * spread + np.log(length)) * eps
+            else:
+                bound = (length + 8 + np.abs(wanted)) * eps
+            dims = [dim] if op == "logsumexp" else dim
+            call = lambda put, x=x, dims=dims: (getattr(backend, op)(put(x), dims),)  # noqa: E731
+            yield Case(f"{shape} {dim} {scale}", call, (wanted,), (bound,))
+
+
+def _softmax_backward(op, rng, dtype, small):
+    for shape, dim in (((5, 10), 1), ((4, 70), 1), ((7, 3), 0), ((2, 5, 3), 1)):
+        forward = backend.softmax if op == "softmax_backward" else backend.log_softmax
+        output = forward(backend.from_numpy(_numbers(rng, shape, dtype)), dim).numpy()
+        upstream = _numbers(rng, shape, dtype)
+        y, u, eps = output.astype(np.float64), upstream.astype(np.float64), _eps(dtype)
+        if op == "softmax_backward":
+            wanted = y * (u - (u * y).sum(dim, keepdims=True))
+            bound = (shape[dim] + 5) * eps * y * (np.abs(u) + np.abs(u * y).sum(dim, keepdims=True))
+        else:
+            wanted = u - np.exp(y) * u.sum(dim, keepdims=True)
+            bound = (shape[dim] + 8) * eps * (np.abs(u) + np.exp(y) * np.abs(u).sum(dim, keepdims=True))
+        call = lambda put, u=upstream, o=output, d=dim: (getattr(backend, op)(put(u), put(o), d),)  # noqa: E731
+        yield Case(f"{shape} {dim}", call, (wanted,), (bound,))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Losses
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _loss_settings(rng, dtype, smoothing: bool):
+    for shape in ((7, 10), (5, 41), (3, 4, 5), (1, 1)):
+        for reduction in ("mean", "sum", "none"):
+            for weighted in (False, True):
+                classes = shape[1]
+                target = rng.integers(0, classes, shape[:1] + shape[2:])
+                target.reshape(-1)[1::3] = -100
+                weight = np.asarray(rng.uniform(0.5, 2, classes), dtype) if weighted else None
+                yield shape, reduction, target, weight, 0.1 if smoothing and weighted else 0.0
+
+
+def _with_gradient(loss_of, leaf: torch.Tensor, upstream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    leaf.requires_grad_()
+    loss = loss_of(leaf)
+    loss.backward(_double(upstream))
+    return _torch(loss), leaf.grad.numpy()
+
+
+def _cross_entropy(op, rng, dtype, small):
+    backward = op.endswith("backward")
+    for shape, reduction, target, weight, smoothing in _loss_settings(rng, dtype, smoothing=True):
+        logits = np.asarray(3 * rng.normal(size=shape), dtype)
+        upstream = np.asarray(rng.normal(size=target.shape if reduction == "none" else ()), dtype)
+        weights = None if weight is None else _double(weight)
+        loss_of = lambda x, t=target, w=weights, r=reduction, s=smoothing: F.cross_entropy(  # noqa: E731
+            x, torch.from_numpy(t), w, reduction=r, label_smoothing=s
+        )
+        wanted, gradient = _with_gradient(loss_of, _double(logits), upstream)
+        if not np.isfinite(wanted).all():  # the mean over nothing
+            continue
+        items, classes, eps = target.size, shape[1], _eps(dtype)
+
+        def call(put, logits=logits, target=target, weight=weight, r=reduction, s=smoothing, upstream=upstream):
+            w = None if weight is None else put(weight)
+            loss, lse, total = backend.cross_entropy(put(logits), put(target), w, r, -100, s)
+            if not backward:
+                return (loss,)
+            args = (put(upstream), put(logits), put(target), lse, total, w, r, -100, s)
+            return (backend.cross_entropy_backward(*args),)
+
+        # A logarithm's sum of `classes` terms for each item, of size |logits| + log(classes); weights up to 2.
+        size = 2 * (2 * np.abs(logits).max() + np.log(classes) + 1)
+        bound = (classes + 12 + items) * eps * size * (items if reduction == "sum" else 1)
+        name = f"{shape} {reduction} {'weighted' if weight is not None else ''}"
+        if backward:
+            bound = (classes + 20 + 2 * np.abs(logits).max()) * eps * 2 * np.abs(upstream).max() * 2
+        yield Case(name, call, (gradient if backward else wanted,), (bound,))
+
+
+def _nll_loss(op, rng, dtype, small):
+    backward = op.endswith("backward")
+    for shape, reduction, target, weight, _ in _loss_settings(rng, dtype, smoothing=False):
+        logs = -np.abs(_numbers(rng, shape, dtype))
+        upstream = np.asarray(rng.normal(size=target.shape if reduction == "none" else ()), dtype)
+        weights = None if weight is None else _double(weight)
+        loss_of = lambda x, t=target, w=weights, r=reduction: F.nll_loss(  # noqa: E731
+            x, torch.from_numpy(t), w, reduction=r
+        )
+        wanted, gradient = _with_gradient(loss_of, _double(logs), upstream)
+        if not np.isfinite(wanted).all():
+            continue
+
+        def call(put, logs=logs, target=target, weight=weight, r=reduction, upstream=upstream, shape=shape):
+            w = None if weight is None else put(weight)
+            loss, total = backend.nll_loss(put(logs), put(target), w, r)
+            if not backward:
+                return (loss,)
+            return (backend.nll_loss_backward(put(upstream), put(target), shape, w, r, -100, total),)
+
+        bound = 8 * _eps(dtype) * 2 * np.abs(logs).max() * (target.size if reduction == "sum" else 1)
+        if backward:
+            bound = 8 * _eps(dtype) * np.abs(gradient)
+        yield Case(f"{shape} {reduction}", call, (gradient if backward else wanted,), (bound,))
+
+
+def _reduce_losses(op, rng, dtype, small):
+    yield from _nll_loss("nll_loss", rng, dtype, small)
+    logs, target = -np.abs(_numbers(rng, (300, 2), dtype)), rng.integers(0, 2, 300)
+    wanted = -np.take_along_axis(logs.astype(np.float64), target[:, None], 1).mean()
+    call = lambda put: (backend.nll_loss(put(logs), put(target))[0],)  # noqa: E731
+    yield Case("300 items", call, (np.asarray(wanted),), (4 * _eps(dtype) * np.abs(wanted),))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pooling
+# ---------------------------------------------------------------------------------------------------------------------
+
+# (N, C, H, W), kernel, stride, padding, dilation, ceil_mode
+_WINDOWS = [
+    ((2, 3, 4, 8), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    ((1, 2, 5, 12), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    ((2, 1, 7, 5), (3, 2), (2, 1), (1, 0), (1, 1), False),
+    ((1, 3, 6, 7), (2, 3), (1, 2), (1, 1), (2, 1), False),
+    ((3, 1, 5, 8), (3, 3), (2, 2), (1, 1), (1, 1), True),
+]
+
+
+def _max_pool2d(op, rng, dtype, small):
+    for shape, kernel, stride, padding, dilation, ceil in _WINDOWS:
+        x = np.round(_numbers(rng, shape, dtype), 0 if shape[3] == 8 else 3)  # some full of ties
+        x[0, 0, 1, 1] = -np.inf
+        x[0, 0, 0, 2] = np.nan if kernel == (2, 2) else 1
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil}
+        output, indices = F.max_pool2d(torch.from_numpy(x), kernel, return_indices=True, **options)
+        wanted = (output.numpy(), indices.numpy())
+        name = f"{shape} {kernel} {stride} {padding} {dilation} {ceil}"
+        if op == "max_pool2d":
+            call = lambda put, x=x, k=kernel, o=options: backend.max_pool2d(put(x), k, **o)  # noqa: E731
+            yield Case(name, call, wanted, (0, 0))
+            continue
+        upstream = _numbers(rng, output.shape, dtype)
+        gradient = np.zeros(shape)
+        for place in np.ndindex(*output.shape):
+            h, w = divmod(int(indices[place]), shape[3])
+            gradient[place[0], place[1], h, w] += upstream[place]
+        bound = np.prod(kernel) * _eps(dtype) * np.abs(upstream).max() * np.prod(kernel)
+        for window in ((), (kernel, stride, padding, dilation)):
+            call = lambda put, u=upstream, i=indices.numpy(), s=shape, w=window: (  # noqa: E731
+                backend.max_pool2d_backward(put(u), put(i), s, *w),
+            )
+            yield Case(f"{name} {'window' if window else 'no window'}", call, (gradient,), (bound,))
+
+
+def _avg_pool2d(op, rng, dtype, small):
+    for shape, kernel, stride, padding, _, ceil in _WINDOWS:
+        for include, override in ((True, None), (False, None), (True, 5)):
+            x = _numbers(rng, shape, dtype)
+            leaf = _double(x).requires_grad_()
+            output = F.avg_pool2d(leaf, kernel, stride, padding, ceil, include, override)
+            upstream = _numbers(rng, output.shape, dtype)
+            output.backward(_double(upstream))
+            arguments = (kernel, stride, padding, ceil, include, override)
+            count = int(np.prod(kernel))
+            if op == "avg_pool2d":
+                call = lambda put, x=x, a=arguments: (backend.avg_pool2d(put(x), *a),)  # noqa: E731
+                bound = (count + 2) * _eps(dtype) * np.abs(x).max() * count
+                yield Case(f"{shape} {arguments}", call, (_torch(output),), (bound,))
+            else:
+                call = lambda put, u=upstream, s=shape, a=arguments: (  # noqa: E731
+                    backend.avg_pool2d_backward(put(u), s, *a),
+                )
+                bound = (count + 2) * _eps(dtype) * np.abs(upstream).max() * count
+                yield Case(f"{shape} {arguments}", call, (leaf.grad.numpy(),), (bound,))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Moving elements
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _permute(op, rng, dtype, small):
+    shapes = [((5, 7), (1, 0)), ((3, 4, 5), (2, 0, 1)), ((2, 3, 4, 5), (0, 2, 3, 1)), ((3, 1, 4), (0, 1, 2))]
+    if not small:
+        shapes += [((33, 65), (1, 0)), ((3, 40, 37), (0, 2, 1)), ((35, 3, 34), (2, 1, 0))]
+    for shape, dims in shapes:
+        for kind in (dtype, np.uint8):
+            x = rng.integers(0, 100, shape).astype(kind)
+            call = lambda put, x=x, dims=dims: (backend.permute(put(x), dims),)  # noqa: E731
+            yield Case(f"{shape} {dims} {np.dtype(kind)}", call, (np.transpose(x, dims),), (0,))
+
+
+def _slabs(op, rng, dtype, small):
+    for kind in (dtype, np.uint8):
+        x, y = (rng.integers(0, 100, shape).astype(kind) for shape in ((3, 7, 5), (3, 4, 5)))
+        if op == "cat":
+            call = lambda put, x=x, y=y: (backend.cat([put(x), put(y), put(x)], 1),)  # noqa: E731
+            yield Case(f"{np.dtype(kind)}", call, (np.concatenate([x, y, x], 1),), (0,))
+            continue
+        for dim, start, length in ((1, 2, 4), (2, 1, 3), (0, 1, 2), (1, 3, 0)):
+            part = np.take(x, range(start, start + length), dim)
+            if op == "narrow":
+                call = lambda put, x=x, a=(dim, start, length): (backend.narrow(put(x), *a),)  # noqa: E731
+                yield Case(f"{np.dtype(kind)} {dim}", call, (part,), (0,))
+            else:
+                wanted = np.zeros_like(x)
+                wanted[tuple(slice(start, start + length) if i == dim else slice(None) for i in range(3))] = part
+                call = lambda put, p=part, a=(dim, start): (  # noqa: E731
+                    backend.narrow_backward(put(p), (3, 7, 5), *a),
+                )
+                yield Case(f"{np.dtype(kind)} {dim}", call, (wanted,), (0,))
+
+
+def _rows(op, rng, dtype, small):
+    index = np.array([4, 0, 4, 2, 4, 0], np.int64)
+    for shape in ((5, 3), (5,), (5, 2, 3)):
+        if op == "index_select":
+            x = _numbers(rng, shape, dtype)
+            yield Case(f"{shape}", lambda put, x=x: (backend.index_select(put(x), put(index)),), (x[index],), (0,))
+        else:
+            upstream = _numbers(rng, (6, *shape[1:]), dtype)
+            wanted = np.zeros(shape)
+            np.add.at(wanted, index, upstream.astype(np.float64))
+            call = lambda put, u=upstream, s=shape: (  # noqa: E731
+                backend.index_select_backward(put(u), put(index), s),
+            )
+            yield Case(f"{shape}", call, (wanted,), (3 * _eps(dtype) * np.abs(upstream).max() * 3,))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Random numbers, batches, SGD
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _draws(op, rng, dtype, small):
+    """The CPU's numbers, bit for bit."""
+    draw = getattr(backend, op)
+    for count in (1, 7, 130) if small else (4099,):
+        arguments = ((count,), -1.5, 2.0, int(rng.integers(2**63)), int(rng.integers(2**40)))
+        kind = getattr(backend, np.dtype(dtype).name)
+        wanted = draw(*arguments, kind, "cpu").numpy()
+        device = lambda put: put(np.zeros(1, dtype)).device  # noqa: E731
+        yield Case(f"{count}", lambda put, a=arguments: (draw(*a, kind, device(put)),), (wanted,), (0,))
+
+
+def _gather_batch(op, rng, dtype, small):
+    for shape in ((6, 3, 4, 8), (5, 2, 3, 5)):
+        images = rng.integers(0, 256, shape, dtype=np.uint8)
+        count, padding = 4, 2
+        index = rng.integers(0, shape[0], count)
+        mean, std = (np.asarray(rng.uniform(0.3, 0.7, shape[1]), np.float32) for _ in range(2))
+        flip, crop = rng.integers(0, 2, count, dtype=np.uint8), rng.integers(0, 2 * padding + 1, (count, 2))
+        for flips, crops in ((None, None), (flip, None), (flip, crop)):
+            arrays = [images, index, mean, std, flips, crops]
+
+            def call(put, arrays=arrays, padding=0 if crops is None else padding):
+                return (backend.gather_batch(*(None if a is None else put(a) for a in arrays), padding=padding),)
+
+            yield Case(f"{shape} {crops is not None}", call, (call(backend.from_numpy)[0].numpy(),), (0,))
+
+
+def _sgd(op, rng, dtype, small):
+    shapes = ((3, 5), (300,), (), (0, 4), (7,))
+    lr, momentum, dampening, decay = (float(dtype(number)) for number in (0.1, 0.9, 0.25, 0.01))
+    for nesterov, first, moving in ((False, False, True), (True, False, True), (False, True, True), (False, True, False)):
+        lists = [[np.asarray(_numbers(rng, shape, dtype)) for shape in shapes] for _ in range(3)]
+        damp = 0.0 if nesterov else dampening
+        wanted = []
+        for p, g, v in zip(*([a.astype(np.float64) for a in arrays] for arrays in lists), strict=True):
+            slope = g + decay * p
+            speed = slope if first else momentum * v + (1 - damp) * slope
+            direction = slope + momentum * speed if nesterov else speed
+            wanted.append(p - lr * (direction if moving else slope))
+
+        def call(put, lists=lists, nesterov=nesterov, first=first, moving=moving, damp=damp):
+            parameters, gradients, velocities = ([put(a.copy()) for a in arrays] for arrays in lists)
+            settings = (lr, momentum if moving else 0.0, damp if moving else 0.0, decay, nesterov, first)
+            backend.sgd_step_(parameters, gradients, velocities if moving else [], *settings)
+            return tuple(parameters)
+
+        bounds = tuple(8 * _eps(dtype) * np.full(shape, 10.0) for shape in shapes)
+        yield Case(f"{nesterov} {first} {moving}", call, tuple(wanted), bounds)
+
+
+MAKERS = dict.fromkeys(_UNARY, _unary)
+MAKERS |= dict.fromkeys("add sub mul div pow maximum minimum eq ne lt le gt ge".split(), _binary)
+MAKERS |= dict.fromkeys(("sum", "mean", "amax", "amin"), _reduction)
+MAKERS |= dict.fromkeys(("softmax", "log_softmax", "logsumexp"), _softmax)
+MAKERS |= dict.fromkeys(("softmax_backward", "log_softmax_backward"), _softmax_backward)
+MAKERS |= dict.fromkeys(("cross_entropy", "cross_entropy_backward"), _cross_entropy)
+MAKERS |= dict.fromkeys(("nll_loss", "nll_loss_backward"), _nll_loss)
+MAKERS |= dict.fromkeys(("max_pool2d", "max_pool2d_backward"), _max_pool2d)
+MAKERS |= dict.fromkeys(("avg_pool2d", "avg_pool2d_backward"), _avg_pool2d)
+MAKERS |= dict.fromkeys(("cat", "narrow", "narrow_backward"), _slabs)
+MAKERS |= dict.fromkeys(("index_select", "index_select_backward"), _rows)
+MAKERS |= dict.fromkeys(("uniform", "normal"), _draws)
+MAKERS |= {"relu_backward": _relu_backward, "where": _where, "add_": _add_scaled, "broadcast_to": _broadcast}
+MAKERS |= {"fill_": _fill, "astype": _astype, "argmax": _argmax, "permute": _permute, "sgd_step_": _sgd}
+MAKERS |= {"reduce_losses": _reduce_losses, "gather_batch": _gather_batch}

@@ -10,11 +10,13 @@
 
 #include "../ops/activation.h"
 #include "../ops/avg_pool2d.h"
+#include "../ops/conv2d.h"
 #include "../ops/cross_entropy.h"
 #include "../ops/elementwise.h"
 #include "../ops/fill_cast.h"
 #include "../ops/gather_batch.h"
 #include "../ops/im2col.h"
+#include "../ops/matmul.h"
 #include "../ops/max_pool2d.h"
 #include "../ops/nll_loss.h"
 #include "../ops/random.h"
@@ -50,6 +52,8 @@ struct DeviceKernels {
     DeviceRows<AvgPoolKernel> avg_pool2d;
     DeviceRows<AvgPoolBackwardKernel> avg_pool2d_backward;
     DeviceRows<CastKernel> cast;
+    DeviceRows<Conv2dKernels> conv2d;
+    DeviceRows<Conv2dBiasGradKernel> conv2d_bias_grad;
     DeviceRows<CrossEntropyKernel> cross_entropy;
     DeviceRows<CrossEntropyBackwardKernel> cross_entropy_backward;
     DeviceRows<BinaryKernel> add;
@@ -71,6 +75,7 @@ struct DeviceKernels {
     DeviceRows<FillKernel> fill;
     DeviceRows<GatherBatchKernel> gather_batch;
     DeviceRows<Im2colKernels> im2col;
+    DeviceRows<MatmulKernel> matmul;
     DeviceRows<MaxPoolKernel> max_pool2d;
     DeviceRows<MaxPoolBackwardKernel> max_pool2d_backward;
     DeviceRows<NllLossKernel> nll_loss;
@@ -114,6 +119,12 @@ DeviceRows<AvgPoolBackwardKernel> avg_pool2d_backward_rows();
 // cast.cu
 DeviceRows<CastKernel> cast_rows();
 
+// conv2d.cu
+DeviceRows<Conv2dKernels> conv2d_rows();
+
+// conv2d_bias_grad.cu
+DeviceRows<Conv2dBiasGradKernel> conv2d_bias_grad_rows();
+
 // cross_entropy.cu
 DeviceRows<CrossEntropyKernel> cross_entropy_rows();
 DeviceRows<CrossEntropyBackwardKernel> cross_entropy_backward_rows();
@@ -144,6 +155,9 @@ DeviceRows<GatherBatchKernel> gather_batch_rows();
 
 // im2col.cu
 DeviceRows<Im2colKernels> im2col_rows();
+
+// matmul.cu
+DeviceRows<MatmulKernel> matmul_rows();
 
 // max_pool2d.cu
 DeviceRows<MaxPoolKernel> max_pool2d_rows();

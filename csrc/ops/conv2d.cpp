@@ -6,15 +6,6 @@
 namespace mt {
 namespace {
 
-struct Conv2dKernels {
-    void (*forward)(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight, const NDArray* bias,
-                    NDArray& output);
-    void (*input_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& weight,
-                       NDArray& input_grad);
-    void (*weight_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& input,
-                        NDArray& weight_grad);
-};
-
 KernelTable<Conv2dKernels> table(
     "conv2d",
     {
@@ -35,16 +26,29 @@ KernelTable<Conv2dKernels> table(
          "loops",
          "The definition: seven loops around one multiplication.",
          {cpu::conv2d_loops, cpu::conv2d_loops_input_grad, cpu::conv2d_loops_weight_grad}},
-    });
+    },
+    &DeviceKernels::conv2d);
 
-KernelTable<void (*)(const NDArray& upstream, NDArray& bias_grad)> bias_grad_table(
+KernelTable<Conv2dBiasGradKernel> bias_grad_table(
     "conv2d_bias_grad", {
                             {Device::cpu, "plane_sums",
                              "Sums each image's channel by vectors, then the images in order.", cpu::conv2d_bias_grad},
-                        });
+                        },
+                        &DeviceKernels::conv2d_bias_grad);
+
+// The CUDA kernels count rows and columns of an image in 32 bits, the padding included.
+void require_narrow(const char* op, const Conv2dGeometry& geometry) {
+    constexpr int64_t kMost = int64_t{1} << 29;
+    const Window& window = geometry.window;
+    for (const auto& [name, size] : {std::pair{"images are", geometry.input}, {"padding is", window.padding},
+                                     {"stride is", window.stride}, {"dilation is", window.dilation}}) {
+        require<NotSupported>(size.h <= kMost && size.w <= kMost, op, ": the ", name, " (", size.h, ", ", size.w,
+                              "); on a GPU, ", kMost, " is the most. device=\"cpu\" takes more");
+    }
+}
 
 // Checks the shapes of input and weight against each other and works out the rest.
-Conv2dGeometry make_geometry(const char* op, const Shape& input, const Shape& weight, Pair stride,
+Conv2dGeometry make_geometry(const char* op, Device device, const Shape& input, const Shape& weight, Pair stride,
                              std::optional<Pair> padding, Pair dilation, int64_t groups) {
     require<ValueError>(input.size() == 4, op, ": the input has shape ", to_string(input),
                         "; wanted 4 dimensions (N, C, H, W)");
@@ -67,7 +71,9 @@ Conv2dGeometry make_geometry(const char* op, const Shape& input, const Shape& we
     const Window window{kernel, stride, padding.value_or(Pair{kernel.h / 2, kernel.w / 2}), dilation};
     check_window(op, window);
     const Pair size{input[2], input[3]};
-    return {input[0], input[1], weight[0], groups, size, window_counts(op, size, window), window};
+    const Conv2dGeometry geometry{input[0], input[1], weight[0], groups, size, window_counts(op, size, window), window};
+    if (device != Device::cpu) require_narrow(op, geometry);
+    return geometry;
 }
 
 Shape output_shape(const Conv2dGeometry& geometry) {
@@ -88,7 +94,7 @@ NDArray conv2d(const NDArray& input, const NDArray& weight, const std::optional<
                std::optional<Pair> padding, Pair dilation, int64_t groups) {
     require_alike("conv2d", "input", input, "weight", weight);
     const Conv2dGeometry geometry =
-        make_geometry("conv2d", input.shape(), weight.shape(), stride, padding, dilation, groups);
+        make_geometry("conv2d", input.device(), input.shape(), weight.shape(), stride, padding, dilation, groups);
     if (bias) {
         require_alike("conv2d", "input", input, "bias", *bias);
         require_shape("conv2d", "bias", *bias, {geometry.out_channels});
@@ -102,7 +108,7 @@ NDArray conv2d_input_grad(const NDArray& upstream, const NDArray& weight, const 
                           std::optional<Pair> padding, Pair dilation, int64_t groups) {
     require_alike("conv2d_input_grad", "upstream", upstream, "weight", weight);
     const Conv2dGeometry geometry =
-        make_geometry("conv2d_input_grad", input_shape, weight.shape(), stride, padding, dilation, groups);
+        make_geometry("conv2d_input_grad", upstream.device(), input_shape, weight.shape(), stride, padding, dilation, groups);
     require_shape("conv2d_input_grad", "upstream", upstream, output_shape(geometry));
     NDArray input_grad = NDArray::empty(input_shape, upstream.dtype(), upstream.device());
     table.pick(upstream.device()).input_grad(geometry, upstream, weight, input_grad);
@@ -113,7 +119,7 @@ NDArray conv2d_weight_grad(const NDArray& upstream, const NDArray& input, const 
                            std::optional<Pair> padding, Pair dilation, int64_t groups) {
     require_alike("conv2d_weight_grad", "upstream", upstream, "input", input);
     const Conv2dGeometry geometry =
-        make_geometry("conv2d_weight_grad", input.shape(), weight_shape, stride, padding, dilation, groups);
+        make_geometry("conv2d_weight_grad", upstream.device(), input.shape(), weight_shape, stride, padding, dilation, groups);
     require_shape("conv2d_weight_grad", "upstream", upstream, output_shape(geometry));
     NDArray weight_grad = NDArray::empty(weight_shape, upstream.dtype(), upstream.device());
     table.pick(upstream.device()).weight_grad(geometry, upstream, input, weight_grad);

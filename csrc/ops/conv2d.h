@@ -38,4 +38,15 @@ NDArray conv2d_weight_grad(const NDArray& upstream, const NDArray& input, const 
                            std::optional<Pair> padding, Pair dilation, int64_t groups);
 NDArray conv2d_bias_grad(const NDArray& upstream);
 
+// What the kernels of this op compute. bias may be null.
+struct Conv2dKernels {
+    void (*forward)(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight, const NDArray* bias,
+                    NDArray& output);
+    void (*input_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& weight,
+                       NDArray& input_grad);
+    void (*weight_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& input,
+                        NDArray& weight_grad);
+};
+using Conv2dBiasGradKernel = void (*)(const NDArray& upstream, NDArray& bias_grad);
+
 }  // namespace mt

@@ -6,10 +6,6 @@
 namespace mt {
 namespace {
 
-// a, b and the output are batches of matrices; bias is null or is added to each row.
-using MatmulKernel = void (*)(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b,
-                              const NDArray* bias, NDArray& output);
-
 KernelTable<MatmulKernel> table(
     "matmul", {
                   {Device::cpu, "blocked",
@@ -17,7 +13,8 @@ KernelTable<MatmulKernel> table(
                    cpu::matmul_blocked},
                   {Device::cpu, "naive", "Three loops: each output element is the dot product of a row and a column.",
                    cpu::matmul_naive},
-              });
+              },
+              &DeviceKernels::matmul);
 
 NDArray as_batch(const NDArray& matrix) {
     return matrix.ndim() == 3 ? matrix : matrix.reshape({1, matrix.shape(0), matrix.shape(1)});

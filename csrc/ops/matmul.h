@@ -14,4 +14,8 @@ NDArray matmul(const NDArray& a, const NDArray& b, bool transpose_a, bool transp
 // input . weight^T + bias: (rows, in), (out, in), (out,) -> (rows, out).
 NDArray linear(const NDArray& input, const NDArray& weight, const std::optional<NDArray>& bias);
 
+// What a kernel of this op computes: a, b and the output are batches of matrices; bias is null or is added to each row.
+using MatmulKernel = void (*)(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b,
+                              const NDArray* bias, NDArray& output);
+
 }  // namespace mt

@@ -116,6 +116,11 @@ class TestFeatures:
         FEATURES.run("atomic_sums", on_simt(x), sums[0], on_simt(x.astype(np.float64) / 4), sums[1])
         assert sums[0].item() == x.sum() and sums[1].item() == x.sum() / 4
 
+    def test_a_hand_over_between_blocks(self, rng):
+        x = rng.integers(-99, 99, (7, 32)).astype(np.float32)
+        got = run("last_block_sum", x, np.zeros(1, np.int32), out=(1,))
+        assert got[0] == x.sum()
+
     def test_a_lock_inside_a_warp(self):
         got = run("locked_count", np.zeros(1, np.int32), out=np.zeros(1, np.int32))
         assert got[0] == 3 * 64
@@ -193,6 +198,7 @@ WATCHED_FAULTS = {
     "missing_barrier": ["element 32 of 'tile'", "a race", "reads it"],
     "blocks_race": ["block (1,0,0)", "block (0,0,0)", "element 0 of 'a'", "a race"],
     "warp_race": ["'tile'", "a race"],
+    "no_fence": ["block (3,0,0)", "element 1 of 'a'", "block (0,0,0)", "a race"],
     "read_beside_atomic": ["element 0 of 'a'", "a race", "updates (atomically)"],
     "early_exit": ["thread (40,0,0)", "__syncthreads", "has ended without reaching it"],
     "divergent": ["thread (8,0,0)", "thread (0,0,0) waits at another"],
@@ -234,7 +240,7 @@ def fault_of(name: str, first_value: float | None = None) -> str:
 @pytest.mark.parametrize("name", WATCHED_FAULTS)
 def test_watched_faults_are_named(name):
     with mt.simt.watch(steps=50_000 if name == "endless" else 10**9):
-        report = fault_of(name, 0.0 if name in ("blocks_race", "read_beside_atomic") else None)
+        report = fault_of(name, 0.0 if name in ("blocks_race", "no_fence", "read_beside_atomic") else None)
         assert report.startswith(f"kernel {name}: ")
         for words in WATCHED_FAULTS[name]:
             assert words in report, report

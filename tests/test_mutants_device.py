@@ -16,13 +16,15 @@ import sysconfig
 import mytensor_backend
 import pytest
 from emulated import SIMT, compile_kernel, flags_of, link_kernels
-from mutants.device_table import MUTANTS, DeviceMutant
+from mutants import device_ops_table, device_table
+from mutants.device_table import DeviceMutant
 
 import mytensor as mt
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
 OBJECTS = ROOT / "build" / "simt" / f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
+MUTANTS = [*device_table.MUTANTS, *device_ops_table.MUTANTS]
 UNCHANGED = DeviceMutant("nothing", "im2col_rows()", "im2col_rows()", "naive", "passed")
 
 if mt.simt.problem():
@@ -68,9 +70,9 @@ def outcomes(tmp_path_factory) -> dict[str, str]:
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(build, mutants, folders))
     script = pathlib.Path(__file__).parent / "mutants" / "run_device_checks.py"
-    requests = [f"{folder}={mutant.kernel}" for mutant, folder in zip(mutants, folders, strict=True)]
+    requests = [f"{folder}={mutant.op}:{mutant.kernel}" for mutant, folder in zip(mutants, folders, strict=True)]
     result = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), *requests], capture_output=True, text=True, timeout=600
+        [sys.executable, "-W", "ignore", str(script), *requests], capture_output=True, text=True, timeout=900
     )
     assert result.returncode == 0, result.stderr[-3000:]
     return dict(zip([mutant.name for mutant in mutants], json.loads(result.stdout), strict=True))

@@ -52,6 +52,8 @@ struct DeviceKernels {
     DeviceRows<AvgPoolKernel> avg_pool2d;
     DeviceRows<AvgPoolBackwardKernel> avg_pool2d_backward;
     DeviceRows<CastKernel> cast;
+    DeviceRows<Conv2dKernels> conv2d;
+    DeviceRows<Conv2dBiasGradKernel> conv2d_bias_grad;
     DeviceRows<CrossEntropyKernel> cross_entropy;
     DeviceRows<CrossEntropyBackwardKernel> cross_entropy_backward;
     DeviceRows<BinaryKernel> add;
@@ -73,8 +75,6 @@ struct DeviceKernels {
     DeviceRows<FillKernel> fill;
     DeviceRows<GatherBatchKernel> gather_batch;
     DeviceRows<Im2colKernels> im2col;
-    DeviceRows<Conv2dKernels> conv2d;
-    DeviceRows<Conv2dBiasGradKernel> conv2d_bias_grad;
     DeviceRows<MatmulKernel> matmul;
     DeviceRows<MaxPoolKernel> max_pool2d;
     DeviceRows<MaxPoolBackwardKernel> max_pool2d_backward;
@@ -119,10 +119,11 @@ DeviceRows<AvgPoolBackwardKernel> avg_pool2d_backward_rows();
 // cast.cu
 DeviceRows<CastKernel> cast_rows();
 
-// conv2d.cu, conv2d_bias_grad.cu, matmul.cu
+// conv2d.cu
 DeviceRows<Conv2dKernels> conv2d_rows();
+
+// conv2d_bias_grad.cu
 DeviceRows<Conv2dBiasGradKernel> conv2d_bias_grad_rows();
-DeviceRows<MatmulKernel> matmul_rows();
 
 // cross_entropy.cu
 DeviceRows<CrossEntropyKernel> cross_entropy_rows();
@@ -154,6 +155,9 @@ DeviceRows<GatherBatchKernel> gather_batch_rows();
 
 // im2col.cu
 DeviceRows<Im2colKernels> im2col_rows();
+
+// matmul.cu
+DeviceRows<MatmulKernel> matmul_rows();
 
 // max_pool2d.cu
 DeviceRows<MaxPoolKernel> max_pool2d_rows();

@@ -1,4 +1,4 @@
-"""One case an op: what to compute on a device, and what comes out in float64, with a derived bound for every element."""
+"""One case an op: what to compute on a device, and what comes out in float64, with a bound for every element."""
 
 from __future__ import annotations
 
@@ -50,7 +50,11 @@ def _torch(values: torch.Tensor) -> np.ndarray:
 
 # In units of eps times the result: CUDA's and the C library's functions are within 2 of the last place.
 _UNARY = {"neg": (np.negative, 0), "abs": (np.abs, 0), "exp": (np.exp, 4), "log": (np.log, 4), "sqrt": (np.sqrt, 1)}
-_UNARY |= {"tanh": (np.tanh, 4), "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 6), "relu": (lambda x: np.maximum(x, 0), 0)}
+_UNARY |= {
+    "tanh": (np.tanh, 4),
+    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 6),
+    "relu": (lambda x: np.maximum(x, 0), 0),
+}
 
 
 def _unary(op, rng, dtype, small):
@@ -75,7 +79,14 @@ def _relu_backward(op, rng, dtype, small):
         yield Case(f"{count}", call, (wanted,), (0,))
 
 
-_SHAPES = [((6, 7), (6, 7)), ((3, 4, 5), (4, 1)), ((1, 5), (7, 1)), ((), (3, 2)), ((2, 1, 3, 1), (4, 1, 5)), ((0, 3), (3,))]
+_SHAPES = [
+    ((6, 7), (6, 7)),
+    ((3, 4, 5), (4, 1)),
+    ((1, 5), (7, 1)),
+    ((), (3, 2)),
+    ((2, 1, 3, 1), (4, 1, 5)),
+    ((0, 3), (3,)),
+]
 
 
 def _binary(op, rng, dtype, small):
@@ -101,7 +112,7 @@ def _binary(op, rng, dtype, small):
 def _where(op, rng, dtype, small):
     for shape in ((5, 7), (2, 3, 4)):
         mask = rng.integers(0, 3, shape[-1:], dtype=np.uint8)
-        a, b = _numbers(rng, shape, dtype), _numbers(rng, shape[:-1] + (1,), dtype)
+        a, b = _numbers(rng, shape, dtype), _numbers(rng, (*shape[:-1], 1), dtype)
         call = lambda put, m=mask, a=a, b=b: (backend.where(put(m), put(a), put(b)),)  # noqa: E731
         yield Case(f"{shape}", call, (np.where(mask != 0, a, b),), (0,))
 
@@ -189,7 +200,7 @@ def _softmax(op, rng, dtype, small):
         for scale in (1, 1e3):
             x = np.asarray(scale * rng.normal(size=shape), dtype)
             wanted = _torch(function(_double(x), dim))
-            spread = (x.astype(np.float64).max(dim, keepdims=True) - x.astype(np.float64))
+            spread = x.astype(np.float64).max(dim, keepdims=True) - x.astype(np.float64)
             eps, length = _eps(dtype), shape[dim]
             if op == "softmax":
                 bound = (length + 8 + spread) * eps * wanted + np.finfo(dtype).tiny
@@ -334,13 +345,13 @@ def _max_pool2d(op, rng, dtype, small):
             yield Case(name, call, wanted, (0, 0))
             continue
         upstream = _numbers(rng, output.shape, dtype)
-        gradient = np.zeros(shape)
+        places, gradient = indices.numpy(), np.zeros(shape)
         for place in np.ndindex(*output.shape):
             h, w = divmod(int(indices[place]), shape[3])
             gradient[place[0], place[1], h, w] += upstream[place]
         bound = np.prod(kernel) * _eps(dtype) * np.abs(upstream).max() * np.prod(kernel)
         for window in ((), (kernel, stride, padding, dilation)):
-            call = lambda put, u=upstream, i=indices.numpy(), s=shape, w=window: (  # noqa: E731
+            call = lambda put, u=upstream, i=places, s=shape, w=window: (  # noqa: E731
                 backend.max_pool2d_backward(put(u), put(i), s, *w),
             )
             yield Case(f"{name} {'window' if window else 'no window'}", call, (gradient,), (bound,))
@@ -433,8 +444,11 @@ def _draws(op, rng, dtype, small):
         arguments = ((count,), -1.5, 2.0, int(rng.integers(2**63)), int(rng.integers(2**40)))
         kind = getattr(backend, np.dtype(dtype).name)
         wanted = draw(*arguments, kind, "cpu").numpy()
-        device = lambda put: put(np.zeros(1, dtype)).device  # noqa: E731
-        yield Case(f"{count}", lambda put, a=arguments: (draw(*a, kind, device(put)),), (wanted,), (0,))
+
+        def call(put, arguments=arguments, kind=kind):
+            return (draw(*arguments, kind, put(np.zeros(1)).device),)
+
+        yield Case(f"{count}", call, (wanted,), (0,))
 
 
 def _gather_batch(op, rng, dtype, small):
@@ -456,7 +470,12 @@ def _gather_batch(op, rng, dtype, small):
 def _sgd(op, rng, dtype, small):
     shapes = ((3, 5), (300,), (), (0, 4), (7,))
     lr, momentum, dampening, decay = (float(dtype(number)) for number in (0.1, 0.9, 0.25, 0.01))
-    for nesterov, first, moving in ((False, False, True), (True, False, True), (False, True, True), (False, True, False)):
+    for nesterov, first, moving in (
+        (False, False, True),
+        (True, False, True),
+        (False, True, True),
+        (False, True, False),
+    ):
         lists = [[np.asarray(_numbers(rng, shape, dtype)) for shape in shapes] for _ in range(3)]
         damp = 0.0 if nesterov else dampening
         wanted = []
@@ -477,7 +496,8 @@ def _sgd(op, rng, dtype, small):
 
 
 MAKERS = dict.fromkeys(_UNARY, _unary)
-MAKERS |= dict.fromkeys("add sub mul div pow maximum minimum eq ne lt le gt ge".split(), _binary)
+MAKERS |= dict.fromkeys(("add", "sub", "mul", "div", "pow", "maximum", "minimum"), _binary)
+MAKERS |= dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), _binary)
 MAKERS |= dict.fromkeys(("sum", "mean", "amax", "amin"), _reduction)
 MAKERS |= dict.fromkeys(("softmax", "log_softmax", "logsumexp"), _softmax)
 MAKERS |= dict.fromkeys(("softmax_backward", "log_softmax_backward"), _softmax_backward)

@@ -19,6 +19,7 @@ class DeviceMutant:
     kernel: str
     found_by: str
     file: str = "cuda/im2col.cu"
+    op: str = "im2col"
 
 
 MUTANTS = [

@@ -212,6 +212,9 @@ class ObjectFile:
 
     identity: what the command stands for, with the paths that may differ from build to build (pip's temporary
     folders) replaced by versions.
+
+    The command runs in ROOT and names files relative to it, and so does the list of dependencies that it writes: in a
+    copy of the clone, build/ and all, the objects depend on the sources of the copy.
     """
 
     def __init__(self, source: pathlib.Path, compile_command: list[str], identity: list[str]) -> None:
@@ -219,7 +222,8 @@ class ObjectFile:
         self.path = OBJECTS / source.relative_to(CSRC).with_name(source.name + ".o")
         self.depfile = self.path.with_suffix(".d")
         self.keyfile = self.path.with_suffix(".key")
-        self.command = [*compile_command, "-MMD", "-MF", str(self.depfile), "-c", str(source), "-o", str(self.path)]
+        outputs = ["-MMD", "-MF", str(self.depfile.relative_to(ROOT)), "-o", str(self.path.relative_to(ROOT))]
+        self.command = [*compile_command, *outputs, "-c", str(source.relative_to(ROOT))]
         self.identity = identity
 
     def _dependencies(self) -> list[pathlib.Path]:
@@ -235,10 +239,12 @@ class ObjectFile:
     def key(self) -> str | None:
         """A hash of all that the object depends on; None if that is not known or not there."""
         try:
-            contents = [(str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in self._dependencies()]
+            dependencies = self._dependencies()
+            hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in dependencies]
         except OSError:
             return None
-        return hashlib.sha256(json.dumps([self.identity, contents]).encode()).hexdigest()
+        names = [os.path.relpath(path, ROOT) for path in dependencies]
+        return hashlib.sha256(json.dumps([self.identity, names, hashes]).encode()).hexdigest()
 
     def is_current(self) -> bool:
         key = self.key()
@@ -294,7 +300,7 @@ class BuildBackend(build_ext):
         except ImportError:
             raise BuildError("pybind11 is not installed; run: pip install pybind11") from None
         defines = ["-DMYTENSOR_WITH_CUDA"] if cuda.nvcc else []
-        project_includes = [f"-I{CSRC}", f"-I{GENERATED}"]
+        project_includes = [f"-I{folder.relative_to(ROOT)}" for folder in (CSRC, GENERATED)]
         # -isystem: no warnings from these, and they are not listed as dependencies; their versions are in the identity.
         system_includes = [f"-isystem{path}" for path in (pybind11.get_include(), sysconfig.get_path("include"))]
         versions = [host.version, f"pybind11 {pybind11.__version__}", sys.version]

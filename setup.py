@@ -229,6 +229,9 @@ class ObjectFile:
 
     identity: what the command stands for, with the paths that may differ from build to build (pip's temporary
     folders) replaced by versions.
+
+    The command runs in ROOT and names files relative to it, and so does the list of dependencies that it writes: in a
+    copy of the clone, build/ and all, the objects depend on the sources of the copy.
     """
 
     def __init__(
@@ -238,7 +241,8 @@ class ObjectFile:
         self.path = folder / source.relative_to(CSRC).with_name(source.name + ".o")
         self.depfile = self.path.with_suffix(".d")
         self.keyfile = self.path.with_suffix(".key")
-        self.command = [*compile_command, "-MMD", "-MF", str(self.depfile), "-c", relative(source), "-o", str(self.path)]
+        outputs = ["-MMD", "-MF", relative(self.depfile), "-o", relative(self.path)]
+        self.command = [*compile_command, *outputs, "-c", relative(source)]
         self.identity = identity
 
     def _dependencies(self) -> list[pathlib.Path]:
@@ -254,10 +258,12 @@ class ObjectFile:
     def key(self) -> str | None:
         """A hash of all that the object depends on; None if that is not known or not there."""
         try:
-            contents = [(str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in self._dependencies()]
+            dependencies = self._dependencies()
+            hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in dependencies]
         except OSError:
             return None
-        return hashlib.sha256(json.dumps([self.identity, contents]).encode()).hexdigest()
+        names = [os.path.relpath(path, ROOT) for path in dependencies]
+        return hashlib.sha256(json.dumps([self.identity, names, hashes]).encode()).hexdigest()
 
     def is_current(self) -> bool:
         key = self.key()

@@ -6,6 +6,7 @@ The tests build a tiny backend of their own with the project's setup.py, in a fo
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -84,15 +85,17 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path):
-    return Project(tmp_path)
+    return Project(tmp_path / "clone")
 
 
 FACTS = "csrc/bindings/build_facts.cpp"  # holds the hash of all sources, so every change reaches it
 
 
+EVERYTHING = {FACTS, "csrc/bindings/cpu_check.cpp", "csrc/bindings/module.cpp", "csrc/cpu/answer.cpp"}
+
+
 def test_only_what_changed_is_compiled_again(project):
-    everything = {FACTS, "csrc/bindings/cpu_check.cpp", "csrc/bindings/module.cpp", "csrc/cpu/answer.cpp"}
-    assert project.build() == everything
+    assert project.build() == EVERYTHING
     assert project.build() == set()
     project.write("csrc/cpu/answer.cpp", "int answer() { return 43; }\n")
     assert project.build() == {"csrc/cpu/answer.cpp", FACTS}
@@ -100,7 +103,43 @@ def test_only_what_changed_is_compiled_again(project):
     project.write("csrc/ops/answer.h", "#define ANSWER_VERSION 2\nint answer();\n")
     assert project.build() == {"csrc/bindings/module.cpp", FACTS}
     assert project.build(MYTENSOR_ARCH="none") == {"csrc/cpu/answer.cpp", FACTS}
-    assert project.build(CXXFLAGS="-DSOMETHING") == everything
+    assert project.build(CXXFLAGS="-DSOMETHING") == EVERYTHING
+
+
+def test_changed_flags_in_setup_py_compile_again(project):
+    project.build()
+    setup = (project.folder / "setup.py").read_text(encoding="utf-8")
+    for before, after, compiled in (
+        ('"-ffp-contract=fast"', '"-ffp-contract=off"', {"csrc/cpu/answer.cpp", FACTS}),
+        ('"-O3", "-fPIC", "-fvisibility', '"-O1", "-fPIC", "-fvisibility', EVERYTHING),
+    ):
+        assert setup.count(before) == 1
+        setup = setup.replace(before, after)
+        project.write("setup.py", setup)
+        assert project.build() == compiled
+        assert project.build() == set()
+
+
+def test_another_compiler_compiles_again(project):
+    project.build()
+    compiler = project.folder / "other-compiler"
+    real = shlex.join(shlex.split(os.environ.get("CXX", "c++")))
+    compiler.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo "other 1.0"; else exec {real} "$@"; fi\n')
+    compiler.chmod(0o755)
+    assert project.build(CXX=str(compiler)) == EVERYTHING
+    assert project.build(CXX=str(compiler)) == set()
+    compiler.write_text(compiler.read_text().replace("other 1.0", "other 1.1"))
+    assert project.build(CXX=str(compiler)) == EVERYTHING
+
+
+def test_a_copied_clone_is_built_from_its_own_sources(project, tmp_path):
+    project.build()
+    shutil.copytree(project.folder, tmp_path / "copy")
+    copy = Project(tmp_path / "copy")
+    assert copy.build() == set()
+    copy.write("csrc/cpu/answer.cpp", "int answer() { return 43; }\n")
+    assert copy.build() == {"csrc/cpu/answer.cpp", FACTS}
+    assert copy.run("import mytensor; print(mytensor.backend.answer())").stdout == "43\n"
 
 
 def test_a_stale_binary_is_noticed_at_import(project):

@@ -8,7 +8,8 @@ import pytest
 
 from mytensor import check
 
-# (m, k, n): smaller than a tile, parts of tiles, sums longer than a block, nothing to sum, nothing to compute.
+# (m, k, n): smaller than a tile, parts of tiles, sums longer than a block, too large to go unpacked, nothing to sum,
+# nothing to compute.
 SIZES = [
     (1, 1, 1),
     (3, 5, 7),
@@ -17,6 +18,7 @@ SIZES = [
     (127, 513, 1),
     (1, 77, 131),
     (250, 40, 70),
+    (65, 700, 350),
     (2, 0, 3),
     (0, 4, 3),
     (3, 4, 0),
@@ -94,7 +96,19 @@ def test_nan_and_infinity_stay_in_their_rows_and_columns(kernel, rng):
     a[16, 3], b[18, 34] = np.nan, np.inf
     wanted = np.ones((17, 35), dtype=bool)
     wanted[16, :] = wanted[:, 34] = False
-    np.testing.assert_array_equal(np.isfinite(backend.matmul(nd(a), nd(b)).numpy()), wanted)
+    for product in (backend.matmul(nd(a), nd(b)), backend.matmul(nd(a), nd(b.T), transpose_b=True)):
+        np.testing.assert_array_equal(np.isfinite(product.numpy()), wanted)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("position", range(19))
+def test_infinity_is_counted_once(kernel, position, rng):
+    backend.select_kernel("matmul", kernel)
+    a, b = np.abs(rng.standard_normal((5, 19))) + 1, np.abs(rng.standard_normal((7, 19))) + 1
+    b[3, position] = np.inf
+    product = backend.matmul(nd(a), nd(b), transpose_b=True).numpy()
+    assert (product[:, 3] == np.inf).all(), "infinity times a positive number is infinity, not NaN"
+    assert np.isfinite(np.delete(product, 3, axis=1)).all()
 
 
 def ones(*shape, dtype=np.float32):

@@ -228,27 +228,9 @@ NDArray turned(const Conv2dGeometry& g, const NDArray& weight) {
 constexpr int kChannelsInTile = kVectorRegisters == 32 ? 6 : 3;
 constexpr int kTapsInTile = 4;
 
-// Images that a tile's sums run over before the lanes are added up: as many as the second-level cache holds, so that
-// all tiles find them there.
-constexpr int64_t kBytesTogether = 256 * 1024;
-
-// totals[i] = the sum of the lanes of vectors[i]. Transposed, the lanes to add stand in one lane of different vectors.
-template <class T, int Count>
-void add_lanes(const Vector<T> (&vectors)[Count], T (&totals)[Count]) {
-    for (int first = 0; first < Count; first += kLanes<T>) {
-        const int count = std::min(Count - first, kLanes<T>);
-        Vector<T> square[kLanes<T>];
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes<T>; i++) square[i] = i < count ? vectors[first + i] : Vector<T>{};
-        transpose_square<T>(square);
-#pragma GCC unroll 4
-        for (int half = kLanes<T> / 2; half > 0; half /= 2) {
-#pragma GCC unroll 16
-            for (int i = 0; i < half; i++) square[i] += square[i + half];
-        }
-        store_first(totals + first, square[0], count);
-    }
-}
+// Images that a tile's sums run over before the lanes are added up: as many as leave what the tiles of one block of
+// channels read in the first-level cache, because each of them reads all of it.
+constexpr int64_t kBytesTogether = 40 * 1024;
 
 // Part of the weight gradient: Channels output channels x kTapsInTile kernel elements, summed over `images` images.
 // framed and upstream lie `framed_size` and `upstream_size` elements apart from image to image; totals: (Channels *
@@ -324,7 +306,9 @@ void weight_grad_of(const Conv2dGeometry& g, const T* upstream, const T* input, 
         vector.output = vector.output / g.output.w * upstream_frame.row_stride + vector.output % g.output.w;
 
     const BatchSlots slots(g.batch);
-    const int64_t image_bytes = (framed_size + upstream_size) * static_cast<int64_t>(sizeof(T));
+    const int64_t channels_in_tile = std::min<int64_t>(kChannelsInTile, g.group_out());
+    const int64_t image_bytes =
+        (framed_size + channels_in_tile * upstream_frame.channel_size()) * static_cast<int64_t>(sizeof(T));
     const int64_t together =
         std::clamp<int64_t>(kBytesTogether / image_bytes, 1, divide_up(g.batch, std::max<int64_t>(slots.count, 1)));
     const int64_t work_in_slot =

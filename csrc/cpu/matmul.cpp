@@ -1,6 +1,8 @@
 // Matrix products. The kernels:
 //
-//   blocked   packs the matrices into panels and computes the output tile by tile in registers (gemm.h)
+//   blocked   packs the matrices into panels and computes the output tile by tile in registers (gemm.h); a small
+//   product
+//             whose sums run along the rows of both matrices, such as a linear layer's, is computed without packing
 //   naive     three loops: each output element is the dot product of a row and a column
 #include "matmul.h"
 
@@ -33,32 +35,122 @@ void for_each_product(const NDArray& a, const NDArray& b, bool transpose_a, bool
     }
 }
 
+// ------------------------------------------------------------------------------------ products without packing
+
+// Rows of A and of B^T whose dot products are computed together: as many sums as registers allow.
+constexpr int kDotRows = kVectorRegisters == 32 ? 4 : 3;
+constexpr int kDotColumns = kVectorRegisters == 32 ? 6 : 4;
+// Without panels, each dot product reads its factors where they are. That pays as long as they are in the second-level
+// cache.
+constexpr int64_t kBytesWithoutPacking = 1024 * 1024;
+
+// Whether the sums run along the rows of both matrices, in which the numbers lie side by side, and both are small.
+template <class T>
+bool runs_along_rows(const Product<T>& product, int64_t rows, int64_t columns, int64_t inner) {
+    return product.a.column_stride == 1 && product.b.row_stride == 1 &&
+           (rows + columns) * inner * static_cast<int64_t>(sizeof(T)) <= kBytesWithoutPacking;
+}
+
+// sums[i][j] += a[i][k] * b[j][k], lane by lane, for the lanes `keep` lets through.
+template <class T, class Keep>
+inline __attribute__((always_inline)) void add_products(const T* const (&a)[kDotRows], const T* const (&b)[kDotColumns],
+                                                        int64_t k, Keep keep,
+                                                        Vector<T> (&sums)[kDotRows * kDotColumns]) {
+    Vector<T> right[kDotColumns];
+#pragma GCC unroll 8
+    for (int j = 0; j < kDotColumns; j++) right[j] = keep(b[j] + k);
+#pragma GCC unroll 8
+    for (int i = 0; i < kDotRows; i++) {
+        const Vector<T> left = in_register<T>(keep(a[i] + k));
+#pragma GCC unroll 8
+        for (int j = 0; j < kDotColumns; j++) sums[i * kDotColumns + j] += left * right[j];
+    }
+}
+
+// totals[i][j] = the dot product of a[i] and b[j], rows of `inner` numbers. A lane of a sum adds up every 16th product
+// (float32, AVX-512); the lanes are added at the end.
+template <class T>
+void dot_tile(const T* const (&a)[kDotRows], const T* const (&b)[kDotColumns], int64_t inner,
+              T (&totals)[kDotRows * kDotColumns]) {
+    Vector<T> sums[kDotRows * kDotColumns] = {};
+    int64_t k = 0;
+    for (; k + kLanes<T> <= inner; k += kLanes<T>)
+        add_products<T>(a, b, k, [](const T* from) { return load(from); }, sums);
+    const int64_t rest = inner - k;
+    if (rest > 0 && inner < kLanes<T>) {
+        add_products<T>(a, b, 0, [=](const T* from) { return load_first(from, rest); }, sums);
+    } else if (rest > 0) {  // the row's last vector, without the lanes that are in the sum already
+        add_products<T>(a, b, inner - kLanes<T>, [=](const T* from) { return keep_last<T>(load(from), rest); }, sums);
+    }
+    add_lanes<T>(sums, totals);
+}
+
+// Columns [begin, end) of the product, in groups of kDotColumns from the first column on.
+template <class T>
+void multiply_rows(const Product<T>& product, int64_t rows, int64_t columns, int64_t inner, int64_t begin, int64_t end,
+                   bool accumulate) {
+    for (int64_t group = begin; group < end; group++) {
+        const int64_t column = group * kDotColumns;
+        const T* b[kDotColumns];  // beyond the last row the last one is used again, and its dot products are dropped
+        for (int j = 0; j < kDotColumns; j++)
+            b[j] = product.b.data + std::min(column + j, columns - 1) * product.b.column_stride;
+        for (int64_t row = 0; row < rows; row += kDotRows) {
+            const T* a[kDotRows];
+            for (int i = 0; i < kDotRows; i++)
+                a[i] = product.a.data + std::min(row + i, rows - 1) * product.a.row_stride;
+            T totals[kDotRows * kDotColumns];
+            dot_tile<T>(a, b, inner, totals);
+            for (int64_t i = 0; i < std::min<int64_t>(kDotRows, rows - row); i++) {
+                for (int64_t j = 0; j < std::min<int64_t>(kDotColumns, columns - column); j++) {
+                    T& to = product.output[(row + i) * columns + column + j];
+                    to = accumulate ? to + totals[i * kDotColumns + j] : totals[i * kDotColumns + j];
+                }
+            }
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------- products with packing
+
+// memory: plan.packed_a_size() + plan.packed_b_size() elements.
+template <class T>
+void multiply_packed(const Product<T>& product, const GemmPlan<T>& plan, bool accumulate, T* memory) {
+    T* packed_a = memory;
+    T* packed_b = memory + plan.packed_a_size();
+    // A thread packs the columns of B that it will multiply: what another core has written is slow to read.
+    parallel_for(plan.row_panels, divide_up(kCopiesPerThread, plan.inner * plan.left_stride + 1),
+                 [&](int64_t begin, int64_t end) { pack_a(plan, product.a, begin, end, packed_a); });
+    parallel_for(plan.column_panels, divide_up(kCopiesPerThread, plan.inner * plan.tile_columns + 1),
+                 [&](int64_t begin, int64_t end) { pack_b(plan, product.b, begin, end, packed_b); });
+    const int64_t work_in_tile = plan.tile_rows * plan.tile_columns * plan.inner;
+    parallel_for(plan.tiles(), divide_up(kMultiplyAddsPerThread, work_in_tile + 1), [&](int64_t begin, int64_t end) {
+        multiply_tiles(plan, packed_a, packed_b, begin, end, accumulate, product.output, plan.columns);
+    });
+}
+
 }  // namespace
 
 void matmul_blocked(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias,
                     NDArray& output) {
     dispatch_floating(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const GemmPlan<T> plan(output.shape(1), output.shape(2), a.shape(transpose_a ? 1 : 2));
+        const int64_t rows = output.shape(1), columns = output.shape(2), inner = a.shape(transpose_a ? 1 : 2);
+        const GemmPlan<T> plan(rows, columns, inner);
         NDArray packed = NDArray::empty({plan.packed_a_size() + plan.packed_b_size()}, output.dtype());
-        T* packed_a = packed.data<T>();
-        T* packed_b = packed_a + plan.packed_a_size();
-
         for_each_product<T>(a, b, transpose_a, transpose_b, output, [&](const Product<T>& product) {
-            // A thread packs the columns of B that it will multiply: what another core has written is slow to read.
-            parallel_for(plan.row_panels, divide_up(kCopiesPerThread, plan.inner * plan.left_stride + 1),
-                         [&](int64_t begin, int64_t end) { pack_a(plan, product.a, begin, end, packed_a); });
-            parallel_for(plan.column_panels, divide_up(kCopiesPerThread, plan.inner * plan.tile_columns + 1),
-                         [&](int64_t begin, int64_t end) { pack_b(plan, product.b, begin, end, packed_b); });
+            const bool accumulate = bias != nullptr;
             if (bias != nullptr) {
-                for (int64_t row = 0; row < plan.rows; row++)
-                    std::memcpy(product.output + row * plan.columns, bias->raw(), bias->bytes());
+                for (int64_t row = 0; row < rows; row++)
+                    std::memcpy(product.output + row * columns, bias->raw(), bias->bytes());
             }
-            const int64_t work_in_tile = plan.tile_rows * plan.tile_columns * plan.inner;
-            parallel_for(
-                plan.tiles(), divide_up(kMultiplyAddsPerThread, work_in_tile + 1), [&](int64_t begin, int64_t end) {
-                    multiply_tiles(plan, packed_a, packed_b, begin, end, bias != nullptr, product.output, plan.columns);
-                });
+            if (!runs_along_rows(product, rows, columns, inner))
+                return multiply_packed(product, plan, accumulate, packed.data<T>());
+            // Each thread reads its own columns of B, that is rows of a linear layer's weight.
+            parallel_for(divide_up(columns, kDotColumns),
+                         divide_up(kMultiplyAddsPerThread, rows * kDotColumns * inner + 1),
+                         [&](int64_t begin, int64_t end) {
+                             multiply_rows(product, rows, columns, inner, begin, end, accumulate);
+                         });
         });
     });
 }

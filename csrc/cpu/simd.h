@@ -78,12 +78,24 @@ using LaneIndex = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
 template <class T>
 using LaneIndices = Vector<LaneIndex<T>>;
 
+// 0, 1, 2, ...
+template <class T>
+inline LaneIndices<T> lane_numbers() {
+    LaneIndices<T> lane;
+    for (int i = 0; i < kLanes<T>; i++) lane[i] = i;
+    return lane;
+}
+
 // The first `count` lanes of the vector, the others zero, whatever they held.
 template <class T>
 inline Vector<T> keep_first(Vector<T> vector, int64_t count) {
-    LaneIndices<T> lane;
-    for (int i = 0; i < kLanes<T>; i++) lane[i] = i;
-    return lane < static_cast<LaneIndex<T>>(count) ? vector : Vector<T>{};
+    return lane_numbers<T>() < static_cast<LaneIndex<T>>(count) ? vector : Vector<T>{};
+}
+
+// The last `count` lanes of the vector, the others zero.
+template <class T>
+inline Vector<T> keep_last(Vector<T> vector, int64_t count) {
+    return lane_numbers<T>() >= static_cast<LaneIndex<T>>(kLanes<T> - count) ? vector : Vector<T>{};
 }
 
 // Lane i of the result is lane from[i] of the 2 * kLanes lanes of (a, b).
@@ -98,24 +110,59 @@ inline Vector<T> shuffle(Vector<T> a, Vector<T> b, LaneIndices<T> from) {
 #endif
 }
 
+// The lanes of (a, b), for two of the blocks that the functions below swap: lane i of `upper` is lane i of a or, where
+// bit `Block` of i is set, lane i - Block of b; `lower` has the lanes that are left, in the same way.
+template <class T, int Block>
+inline __attribute__((always_inline)) void swap_blocks(Vector<T>& a, Vector<T>& b) {
+    LaneIndices<T> upper{}, lower{};
+    for (int i = 0; i < kLanes<T>; i++) {
+        upper[i] = i & Block ? kLanes<T> + i - Block : i;
+        lower[i] = i & Block ? kLanes<T> + i : i + Block;
+    }
+    const Vector<T> from_a = a, from_b = b;
+    a = shuffle<T>(from_a, from_b, upper);
+    b = shuffle<T>(from_a, from_b, lower);
+}
+
 // rows[i][j] <-> rows[j][i], for a square of kLanes vectors, in registers. A square [[A, B], [C, D]] of blocks is
 // transposed by swapping B and C and transposing each block: one step swaps all blocks of one size, 1, 2, 4, ... lanes.
 template <class T, int Block = 1>
 inline __attribute__((always_inline)) void transpose_square(Vector<T> (&rows)[kLanes<T>]) {
     if constexpr (Block < kLanes<T>) {
-        LaneIndices<T> upper{}, lower{};
-        for (int i = 0; i < kLanes<T>; i++) {
-            upper[i] = i & Block ? kLanes<T> + i - Block : i;
-            lower[i] = i & Block ? kLanes<T> + i : i + Block;
-        }
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes<T>; i++) {
-            if (i & Block) continue;
-            const Vector<T> a = rows[i], b = rows[i + Block];
-            rows[i] = shuffle<T>(a, b, upper);
-            rows[i + Block] = shuffle<T>(a, b, lower);
+            if (!(i & Block)) swap_blocks<T, Block>(rows[i], rows[i + Block]);
         }
         transpose_square<T, 2 * Block>(rows);
+    }
+}
+
+// Lane i of the result is the sum of the lanes of rows[i]. As in the transposition, but a pair is added as soon as it
+// is swapped, so that each step leaves half as many rows. Destroys rows.
+template <class T, int Block = 1>
+inline __attribute__((always_inline)) Vector<T> sum_rows(Vector<T> (&rows)[kLanes<T>]) {
+    if constexpr (Block < kLanes<T>) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes<T>; i += 2 * Block) {
+            swap_blocks<T, Block>(rows[i], rows[i + Block]);
+            rows[i] += rows[i + Block];
+        }
+        return sum_rows<T, 2 * Block>(rows);
+    } else {
+        return rows[0];
+    }
+}
+
+// totals[i] = the sum of the lanes of vectors[i].
+template <class T, int Count>
+inline __attribute__((always_inline)) void add_lanes(const Vector<T> (&vectors)[Count], T (&totals)[Count]) {
+#pragma GCC unroll 8
+    for (int first = 0; first < Count; first += kLanes<T>) {
+        const int count = Count - first < kLanes<T> ? Count - first : kLanes<T>;
+        Vector<T> square[kLanes<T>];
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes<T>; i++) square[i] = i < count ? vectors[first + i] : Vector<T>{};
+        store_first(totals + first, sum_rows<T>(square), count);
     }
 }
 

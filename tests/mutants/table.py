@@ -159,8 +159,15 @@ MUTANTS = [
     SourceMutant(
         "bias forgotten",
         "cpu/matmul.cpp",
-        "begin, end, bias != nullptr, product.output",
-        "begin, end, false, product.output",
+        "const bool accumulate = bias != nullptr;",
+        "const bool accumulate = false;",
+        "linear",
+    ),
+    SourceMutant(
+        "the end of a row added twice",
+        "cpu/matmul.cpp",
+        "return keep_last<T>(load(from), rest);",
+        "return load(from);",
         "linear",
     ),
     # ---------------------------------------------------------------------------------------------------------- pooling

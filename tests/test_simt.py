@@ -200,6 +200,7 @@ WATCHED_FAULTS = {
     "warp_race": ["'tile'", "a race"],
     "no_fence": ["block (3,0,0)", "element 1 of 'a'", "block (0,0,0)", "a race"],
     "read_beside_atomic": ["element 0 of 'a'", "a race", "updates (atomically)"],
+    "atomic_beside_write": ["thread (1,0,0) updates (atomically) element 0 of 'a'", "writes it", "a race"],
     "early_exit": ["thread (40,0,0)", "__syncthreads", "has ended without reaching it"],
     "divergent": ["thread (8,0,0)", "thread (0,0,0) waits at another"],
     "wrong_mask": ["thread (0,0,0)", "0xffff0000", "own lane 0"],
@@ -418,6 +419,15 @@ def test_shared_values_are_traced(rng):
     table = trace.launches[0].accesses
     stores = table[(table["array"] == "partial") & (table["kind"] == "write")][:128]
     np.testing.assert_array_equal(stores["value"], x[stores["thread"]])
+
+
+def test_writes_that_follow_each_other_have_their_own_values():
+    with mt.simt.trace() as trace:
+        run("votes_of_block", np.array([5, -5] * 6, np.int32), out=np.zeros(3, np.int32))
+    table = trace.launches[0].accesses
+    stores = table[table["kind"] == "write"]
+    assert stores["thread"].tolist() == [7] * 3 and stores["index"].tolist() == [0, 1, 2]
+    assert stores["value"].tolist() == [6, 0, 1]
 
 
 def test_a_trace_has_a_limit():

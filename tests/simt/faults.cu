@@ -119,6 +119,14 @@ __global__ void read_beside_atomic(const float* x, float* out, int size) {
 }
 RUN(read_beside_atomic, 1, 32, 0)
 
+__global__ void atomic_beside_write(const float* x, float* out, int size) {
+    if (threadIdx.x == 0)
+        out[0] = x[0];
+    else
+        atomicAdd(&out[0], x[threadIdx.x]);  // FAULT atomic_beside_write
+}
+RUN(atomic_beside_write, 1, 32, 0)
+
 __global__ void early_exit(const float* x, float* out, int size) {
     if (threadIdx.x >= 40) return;
     out[threadIdx.x] = x[threadIdx.x];

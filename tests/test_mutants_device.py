@@ -40,8 +40,9 @@ def test_every_original_occurs_once():
 def build(mutant: DeviceMutant, folder: pathlib.Path) -> None:
     """Puts the extension, and the emulator's libraries with the mutant's watched kernels, into `folder`."""
     shutil.copytree(CSRC, folder / "csrc")
-    source = folder / "csrc" / mutant.file
-    source.write_text(source.read_text().replace(mutant.original, mutant.replacement, 1))
+    changed = folder / "csrc" / mutant.file
+    changed.write_text(changed.read_text().replace(mutant.original, mutant.replacement, 1))
+    source = folder / "csrc" / (mutant.source or mutant.file)
     libraries = folder / "mytensor" / "_simt"
     libraries.mkdir(parents=True)
     extension = pathlib.Path(mytensor_backend.__file__)
@@ -51,7 +52,8 @@ def build(mutant: DeviceMutant, folder: pathlib.Path) -> None:
     compile_kernel(source, folder / "csrc", flags_of("watched"), folder / "mutant.o")
     others = [path for path in sorted((OBJECTS / "watched" / "cuda").glob("*.o")) if path.name != f"{source.name}.o"]
     link_kernels(
-        [*others, OBJECTS / "emulator" / "simt" / "source_hash.cpp.o", folder / "mutant.o"],
+        # The mutant first: of the templates that several objects have, the linker takes its.
+        [folder / "mutant.o", *others, OBJECTS / "emulator" / "simt" / "source_hash.cpp.o"],
         libraries / "libmytensor_kernels_watched.so",
     )
 

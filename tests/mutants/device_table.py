@@ -1,7 +1,7 @@
 """Wrong device kernels: bugs planted in csrc/cuda/*.cu, which the tests of the emulated kernels must reject (see ../test_mutants_device.py).
 
 found_by: "numbers" (the result is wrong), or words of the emulator's report, where the bug is one that a GPU may not show.
-kernel: the rung that the bug is in.
+kernel: the rung of im2col that the bug is in, "fill", or "op:rung" for matmul, conv2d and conv2d_bias_grad.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DeviceMutant:
-    """One planted bug; file, original and replacement as in table.SourceMutant."""
+    """One planted bug; file, original and replacement as in table.SourceMutant. source: what to compile, where file is a header."""
 
     name: str
     original: str
@@ -19,6 +19,7 @@ class DeviceMutant:
     kernel: str
     found_by: str
     file: str = "cuda/im2col.cu"
+    source: str | None = None
 
 
 MUTANTS = [
@@ -134,5 +135,259 @@ MUTANTS = [
         "fill",
         "numbers",
         file="cuda/fill.cu",
+    ),
+    DeviceMutant(
+        "matmul: no barrier after the tiles are filled",
+        "        __syncthreads();  // all numbers are there\n",
+        "",
+        "matmul:tiled",
+        "which nobody has written",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: no barrier before the tiles are overwritten",
+        "        __syncthreads();  // all numbers have been read: the next may come\n",
+        "",
+        "matmul:tiled",
+        "a race",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: rows beyond the last unguarded",
+        "    if (row < product.rows() && column < product.columns())\n        output",
+        "    if (column < product.columns())\n        output",
+        "matmul:tiled",
+        "a race",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: the naive rung without a guard",
+        "if (i >= product.outputs()) return;\n    const int64_t row = i %",
+        "const int64_t row = i %",
+        "matmul:naive",
+        "which has",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: a panel's end forgotten",
+        "const bool is_inside = first_line + line < factor.lines && first_k + k < end_k;",
+        "const bool is_inside = first_line + line < factor.lines;",
+        "matmul:register_blocked",
+        "which has",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: an engine's sums start over at each piece",
+        "        sums.multiply(a_panel, b_panel);\n        __syncthreads();\n    }\n    float* out",
+        "        sums = Engine();\n        sums.multiply(a_panel, b_panel);\n        __syncthreads();\n    }\n    float* out",
+        "matmul:register_blocked",
+        "numbers",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: a panel transposed wrongly",
+        "for (int j = 0; j < 4; j++) panel[k + j][line] = values[j];",
+        "for (int j = 0; j < 4; j++) panel[k + 3 - j][line] = values[j];",
+        "matmul:vectorized",
+        "numbers",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: float4 where a line is no whole number of them",
+        " && length % 4 == 0;",
+        ";",
+        "matmul:vectorized",
+        "16 bytes",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: multiplied before the copies have arrived",
+        "__pipeline_wait_prior(has_next ? 1 : 0);",
+        "__pipeline_wait_prior(1);",
+        "matmul:double_buffered",
+        "numbers",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: the buffer overwritten while others read",
+        "        __syncthreads();  // all have read this buffer: the next turn may overwrite it\n",
+        "",
+        "matmul:double_buffered",
+        "a race",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: slices overlap",
+        "first_k = slice * slice_length;",
+        "first_k = slice * (slice_length - kInner);",
+        "matmul:split_k",
+        "numbers",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: the bias in every slice",
+        "const float* no_bias = nullptr;",
+        "const float* no_bias = bias_values<float>(bias_array);",
+        "matmul:split_k",
+        "numbers",
+        file="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: the first slice forgotten",
+        "for (int64_t slice = 0; slice < slices; slice++) sum",
+        "for (int64_t slice = 1; slice < slices; slice++) sum",
+        "matmul:split_k",
+        "numbers",
+        file="cuda/gemm.h",
+        source="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: bfloat16's rounding in the tf32 rung",
+        "return __float_to_tf32(value);",
+        "return __float_to_tf32(__bfloat162float(__float2bfloat16(value)));",
+        "matmul:tensor_core_tf32",
+        "numbers",
+        file="cuda/gemm.h",
+        source="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "matmul: a warp's fragments transposed on their way out",
+        "nvcuda::wmma::mem_row_major",
+        "nvcuda::wmma::mem_col_major",
+        "matmul:tensor_core_bf16",
+        "numbers",
+        file="cuda/gemm.h",
+        source="cuda/matmul.cu",
+    ),
+    DeviceMutant(
+        "conv2d: output pixels off the stride collected",
+        "if (y < 0 || x < 0 || y % stride.h != 0 || x % stride.w != 0) return false;",
+        "if (y < 0 || x < 0) return false;",
+        "conv2d:naive",
+        "numbers",
+        file="cuda/conv2d.h",
+        source="cuda/conv2d.cu",
+    ),
+    DeviceMutant(
+        "conv2d: the image's lower border off by one",
+        "h >= 0 && h < input.h &&",
+        "h >= 0 && h <= input.h &&",
+        "conv2d:naive",
+        "of 'input', which has",
+        file="cuda/conv2d.h",
+        source="cuda/conv2d.cu",
+    ),
+    DeviceMutant(
+        "conv2d: groups see the first group's channels",
+        "const int64_t first_channel = o / sizes.group_out * sizes.group_in;",
+        "const int64_t first_channel = 0 * sizes.group_in;",
+        "conv2d:naive",
+        "numbers",
+        file="cuda/conv2d.cu",
+    ),
+    DeviceMutant(
+        "conv2d: dilation of the other side",
+        "w = x * stride.w - padding.w + s * dilation.w;",
+        "w = x * stride.w - padding.w + s * dilation.h;",
+        "conv2d:im2col_gemm",
+        "numbers",
+        file="cuda/conv2d.h",
+        source="cuda/conv2d.cu",
+    ),
+    DeviceMutant(
+        "conv2d: the weight's gradient of the first image alone",
+        "weight_grad.data<T>(), geometry.batch, weight_grad.size(), weight_grad.size());",
+        "weight_grad.data<T>(), int64_t{1}, weight_grad.size(), weight_grad.size());",
+        "conv2d:im2col_gemm",
+        "numbers",
+        file="cuda/conv2d.cu",
+    ),
+    DeviceMutant(
+        "conv2d: the left panel's end forgotten",
+        "Engine::round(has_inner && row < rows ?",
+        "Engine::round(row < rows ?",
+        "conv2d:implicit_gemm",
+        "of 'weight', which has",
+        file="cuda/conv2d_implicit_gemm.cu",
+    ),
+    DeviceMutant(
+        "conv2d: no barrier before the panels are multiplied",
+        "        __syncthreads();\n        sums.multiply",
+        "        sums.multiply",
+        "conv2d:implicit_gemm",
+        "which nobody has written",
+        file="cuda/conv2d_implicit_gemm.cu",
+    ),
+    DeviceMutant(
+        "conv2d: kernel flipped in the input gradient",
+        "return weight[sizes.weight_place(group * sizes.group_out + tap.first, row, tap.second, tap.third)];",
+        "return weight[sizes.weight_place(group * sizes.group_out + tap.first, row, sizes.kernel.h - 1 - tap.second, tap.third)];",
+        "conv2d:tensor_core",
+        "numbers",
+        file="cuda/conv2d_implicit_gemm.cu",
+    ),
+    DeviceMutant(
+        "conv2d: no barrier before the weights are overwritten",
+        "        __syncthreads();  // the last chunk's weights have been read\n",
+        "",
+        "conv2d:direct",
+        "a race",
+        file="cuda/conv2d_direct.cu",
+    ),
+    DeviceMutant(
+        "conv2d: threads outside leave before the barrier",
+        "if (!is_inside) continue;  // but it comes to the barriers",
+        "if (!is_inside) return;",
+        "conv2d:direct",
+        "__syncthreads",
+        file="cuda/conv2d_direct.cu",
+    ),
+    DeviceMutant(
+        "conv2d: weights of missing channels left unwritten",
+        "            weights[i] = channel < group_channels ? weight[Role::weight_place(sizes, group, channel, c) + tap] : T{0};",
+        "            if (channel < group_channels) weights[i] = weight[Role::weight_place(sizes, group, channel, c) + tap];",
+        "conv2d:direct",
+        "which nobody has written",
+        file="cuda/conv2d_direct.cu",
+    ),
+    DeviceMutant(
+        "conv2d: channels past the last stored",
+        "        if (first_channel + j >= group_channels) break;\n",
+        "",
+        "conv2d:direct",
+        "of 'bias', which has",
+        file="cuda/conv2d_direct.cu",
+    ),
+    DeviceMutant(
+        "conv2d: half a warp named in the shuffle",
+        "__shfl_xor_sync(0xffffffffu,",
+        "__shfl_xor_sync(0x0000ffffu,",
+        "conv2d:direct",
+        "does not take part",
+        file="cuda/conv2d_direct.cu",
+    ),
+    DeviceMutant(
+        "conv2d: a row's end forgotten in the walk over pixels",
+        "            while (x >= sizes.output.w) {",
+        "            if (x >= sizes.output.w) {",
+        "conv2d:direct",
+        "numbers",
+        file="cuda/conv2d_direct.cu",
+    ),
+    DeviceMutant(
+        "bias gradient: the warps' sums read before they are there",
+        "    __syncthreads();\n    if (warp != 0)",
+        "    if (warp != 0)",
+        "conv2d_bias_grad:one_block",
+        "which nobody has written",
+        file="cuda/conv2d_bias_grad.cu",
+    ),
+    DeviceMutant(
+        "bias gradient: a lane's value lost",
+        "pixel += kThreads) sum += plane[pixel];",
+        "pixel += kThreads) sum = plane[pixel];",
+        "conv2d_bias_grad:one_block",
+        "numbers",
+        file="cuda/conv2d_bias_grad.cu",
     ),
 ]

@@ -297,7 +297,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // ---------------------------------------------------------------------------------------------------------- launchers
 
-Product product_of(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray& output) {
+Product product_of(const NDArray& a, bool transpose_a, bool transpose_b, const NDArray& output) {
     const int64_t rows = output.shape(1), columns = output.shape(2), inner = a.shape(transpose_a ? 1 : 2);
     Product product{};
     product.batch = output.shape(0);
@@ -311,7 +311,7 @@ Product product_of(const NDArray& a, const NDArray& b, bool transpose_a, bool tr
 
 void launch_naive(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias_array,
                   NDArray& output) {
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
+    const Product product = product_of(a, transpose_a, transpose_b, output);
     dispatch_floating_device(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const T* bias = bias_values<T>(bias_array);
@@ -322,7 +322,7 @@ void launch_naive(const NDArray& a, const NDArray& b, bool transpose_a, bool tra
 
 void launch_coalesced(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias_array,
                       NDArray& output) {
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
+    const Product product = product_of(a, transpose_a, transpose_b, output);
     dispatch_floating_device(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const T* bias = bias_values<T>(bias_array);
@@ -349,7 +349,7 @@ void launch_tiled(const NDArray& a, const NDArray& b, bool transpose_a, bool tra
     dispatch_floating_device(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
         multiply_tiled(a.data<T>(), b.data<T>(), bias_values<T>(bias), output.data<T>(),
-                       product_of(a, b, transpose_a, transpose_b, output));
+                       product_of(a, transpose_a, transpose_b, output));
     });
 }
 
@@ -358,7 +358,7 @@ template <class Engine>
 void launch_panels(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias_array,
                    NDArray& output) {
     if (output.dtype() == DType::float64) return launch_tiled(a, b, transpose_a, transpose_b, bias_array, output);
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
+    const Product product = product_of(a, transpose_a, transpose_b, output);
     const float* bias = bias_values<float>(bias_array);
     const int64_t slice_length = product.inner;
     launch(matmul_panels<Engine>, tiles_for(product.batch, product.rows(), product.columns(), Engine::kSize),
@@ -371,7 +371,7 @@ void launch_split_k(const NDArray& a, const NDArray& b, bool transpose_a, bool t
                     NDArray& output) {
     using Engine = RegisterTile<2>;
     if (output.dtype() == DType::float64) return launch_tiled(a, b, transpose_a, transpose_b, bias_array, output);
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
+    const Product product = product_of(a, transpose_a, transpose_b, output);
     const unsigned int tiles = tiles_for(product.batch, product.rows(), product.columns(), Engine::kSize);
     const Slices slices = slices_for(product.inner, tiles, kShortestSlice, kWantedBlocks);
     if (slices.count == 1) return launch_panels<Engine>(a, b, transpose_a, transpose_b, bias_array, output);
@@ -389,7 +389,7 @@ template <bool is_double_buffered>
 void launch_wide(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias_array,
                  NDArray& output) {
     if (output.dtype() == DType::float64) return launch_tiled(a, b, transpose_a, transpose_b, bias_array, output);
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
+    const Product product = product_of(a, transpose_a, transpose_b, output);
     const unsigned int tiles = tiles_for(product.batch, product.rows(), product.columns(), kWide);
     const float* bias = bias_values<float>(bias_array);
     const bool a_by_vectors = has_whole_vectors(a.data<float>(), product.a, product.inner);

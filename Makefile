@@ -47,5 +47,5 @@ constraints:
 	@sh scripts/constraints.sh
 
 clean:
-	rm -rf .venv build mytensor.egg-info mytensor_backend*.so
+	rm -rf .venv build mytensor.egg-info mytensor_backend*.so mytensor/_simt
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

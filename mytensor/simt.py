@@ -79,7 +79,7 @@ class watch(_Changed):
     steps: how many stretches of straight code a thread may run through before its loop counts as endless.
     """
 
-    def __init__(self, steps: int = 1_000_000_000):
+    def __init__(self, steps: int = 100_000_000):
         super().__init__(watch=True, step_limit=steps)
 
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from typing import ClassVar
 
 import mytensor_backend
 import pytest
@@ -208,6 +209,46 @@ def test_an_installed_package_holds_every_file_and_the_sources(tmp_path):
     }
     assert any(name.endswith(".js") for name in package) and any(name.endswith(".cu") for name in sources)
     assert built == package | sources
+
+
+@pytest.mark.skipif(bool(mytensor_backend.simt_problem()), reason="built without the emulator")
+class TestEmulatorLibraries:
+    NAMES: ClassVar = {"libmytensor_simt.so", "libmytensor_kernels_fast.so", "libmytensor_kernels_watched.so"}
+
+    @staticmethod
+    def copy(folder: pathlib.Path) -> pathlib.Path:
+        """The extension in a folder of its own, with the emulator's libraries; returns theirs."""
+        extension = pathlib.Path(mytensor_backend.__file__)
+        shutil.copyfile(extension, folder / extension.name)
+        return pathlib.Path(shutil.copytree(extension.parent / "mytensor" / "_simt", folder / "mytensor" / "_simt"))
+
+    @staticmethod
+    def problem_in(folder: pathlib.Path) -> str:
+        program = "import mytensor_backend as b; print(b.__file__); print(b.simt_problem())"
+        environment = os.environ | {"PYTHONPATH": str(folder)}
+        command = [sys.executable, "-S", "-c", program]
+        result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        path, problem = result.stdout.split("\n")[:2]
+        assert pathlib.Path(path).parent == folder
+        return problem
+
+    def test_they_go_where_the_extension_goes(self, tmp_path):
+        command = [sys.executable, "setup.py", "--quiet", "build_ext", "--build-lib", str(tmp_path)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        assert {path.name for path in (tmp_path / "mytensor" / "_simt").iterdir()} == self.NAMES
+        assert self.problem_in(tmp_path) == ""
+
+    def test_one_that_is_missing_is_named(self, tmp_path):
+        (self.copy(tmp_path) / "libmytensor_kernels_watched.so").unlink()
+        assert "libmytensor_kernels_watched.so" in self.problem_in(tmp_path)
+
+    def test_one_of_other_sources_is_refused(self, tmp_path):
+        library = self.copy(tmp_path) / "libmytensor_kernels_fast.so"
+        source_hash = mytensor_backend.build_info()["source_hash"].encode()
+        contents = library.read_bytes()
+        assert contents.count(source_hash) == 1
+        library.write_bytes(contents.replace(source_hash, b"0" * len(source_hash)))
+        assert "built from other sources" in self.problem_in(tmp_path)
 
 
 def test_no_kernel_file_runs_code_when_the_library_is_loaded():

@@ -116,6 +116,11 @@ class TestFeatures:
         FEATURES.run("atomic_sums", on_simt(x), sums[0], on_simt(x.astype(np.float64) / 4), sums[1])
         assert sums[0].item() == x.sum() and sums[1].item() == x.sum() / 4
 
+    def test_a_hand_over_between_blocks(self, rng):
+        x = rng.integers(-99, 99, (7, 32)).astype(np.float32)
+        got = run("last_block_sum", x, np.zeros(1, np.int32), out=(1,))
+        assert got[0] == x.sum()
+
     def test_a_lock_inside_a_warp(self):
         got = run("locked_count", np.zeros(1, np.int32), out=np.zeros(1, np.int32))
         assert got[0] == 3 * 64
@@ -193,7 +198,9 @@ WATCHED_FAULTS = {
     "missing_barrier": ["element 32 of 'tile'", "a race", "reads it"],
     "blocks_race": ["block (1,0,0)", "block (0,0,0)", "element 0 of 'a'", "a race"],
     "warp_race": ["'tile'", "a race"],
+    "no_fence": ["block (3,0,0)", "element 1 of 'a'", "block (0,0,0)", "a race"],
     "read_beside_atomic": ["element 0 of 'a'", "a race", "updates (atomically)"],
+    "atomic_beside_write": ["thread (1,0,0) updates (atomically) element 0 of 'a'", "writes it", "a race"],
     "early_exit": ["thread (40,0,0)", "__syncthreads", "has ended without reaching it"],
     "divergent": ["thread (8,0,0)", "thread (0,0,0) waits at another"],
     "wrong_mask": ["thread (0,0,0)", "0xffff0000", "own lane 0"],
@@ -234,7 +241,7 @@ def fault_of(name: str, first_value: float | None = None) -> str:
 @pytest.mark.parametrize("name", WATCHED_FAULTS)
 def test_watched_faults_are_named(name):
     with mt.simt.watch(steps=50_000 if name == "endless" else 10**9):
-        report = fault_of(name, 0.0 if name in ("blocks_race", "read_beside_atomic") else None)
+        report = fault_of(name, 0.0 if name in ("blocks_race", "no_fence", "read_beside_atomic") else None)
         assert report.startswith(f"kernel {name}: ")
         for words in WATCHED_FAULTS[name]:
             assert words in report, report
@@ -412,6 +419,15 @@ def test_shared_values_are_traced(rng):
     table = trace.launches[0].accesses
     stores = table[(table["array"] == "partial") & (table["kind"] == "write")][:128]
     np.testing.assert_array_equal(stores["value"], x[stores["thread"]])
+
+
+def test_writes_that_follow_each_other_have_their_own_values():
+    with mt.simt.trace() as trace:
+        run("votes_of_block", np.array([5, -5] * 6, np.int32), out=np.zeros(3, np.int32))
+    table = trace.launches[0].accesses
+    stores = table[table["kind"] == "write"]
+    assert stores["thread"].tolist() == [7] * 3 and stores["index"].tolist() == [0, 1, 2]
+    assert stores["value"].tolist() == [6, 0, 1]
 
 
 def test_a_trace_has_a_limit():

@@ -81,10 +81,11 @@ inline int __syncthreads_or(int predicate, SIMT_PLACE) {
 }
 inline void __syncwarp(unsigned int mask = 0xffffffffu, SIMT_PLACE) { mt::simt::warp_barrier(mask, {file, line}); }
 
-// The emulator's threads see each other's writes at once: fences order nothing here. A missing one shows on a GPU only.
-inline void __threadfence() {}
+// The emulator's threads see each other's writes at once; fences matter to its race check only, as half of a hand-over
+// from block to block (watch.h).
+inline void __threadfence() { mt::simt::fence(); }
 inline void __threadfence_block() {}
-inline void __threadfence_system() {}
+inline void __threadfence_system() { mt::simt::fence(); }
 
 inline void __nanosleep(unsigned int) { mt::simt::let_others_run(); }
 inline void __trap(SIMT_PLACE) { mt::simt::fail("__trap()", {file, line}); }

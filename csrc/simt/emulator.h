@@ -14,11 +14,11 @@ enum class Order : uint8_t { ascending, descending, shuffled };
 struct Settings {
     bool watch = false;  // look for reads of memory nobody wrote and for races, besides what is always looked for
     bool trace = false;  // record every access
-    Order order = Order::ascending;       // in which the threads of a block, and the blocks, take their turns
-    uint64_t seed = 0;                    // of the shuffled order
-    size_t trace_limit = 1'000'000;       // accesses that a trace may hold
-    uint64_t step_limit = 1'000'000'000;  // steps (stretches of straight code) a thread may take in the watched build
-    int workers = 0;                      // CPU threads of the fast build; 0: one a core
+    Order order = Order::ascending;     // in which the threads of a block, and the blocks, take their turns
+    uint64_t seed = 0;                  // of the shuffled order
+    size_t trace_limit = 1'000'000;     // accesses that a trace may hold
+    uint64_t step_limit = 100'000'000;  // steps (stretches of straight code) a thread may take in the watched build
+    int workers = 0;                    // CPU threads of the fast build; 0: one a core
 };
 
 // One access of memory by one thread.

@@ -81,6 +81,10 @@ int lane_id() { return block().current().number % kWarpSize; }
 
 void grid_barrier(Place place) { block().grid_barrier(place); }
 
+void fence() {
+    if (Watch* watch = current_worker()->grid().watch) watch->fence();
+}
+
 void let_others_run() { block().let_others_run(); }
 
 void fail(const char* message, Place place) {

@@ -64,6 +64,7 @@ SIMT_EXPORT uint64_t warp_shuffle(uint32_t mask, const char* name, uint64_t valu
 SIMT_EXPORT uint32_t running_lanes();  // of the calling thread's warp
 SIMT_EXPORT int lane_id();
 SIMT_EXPORT void grid_barrier(Place place);
+SIMT_EXPORT void fence();  // __threadfence
 SIMT_EXPORT void let_others_run();
 
 // Ends the launch with this message; callable in a kernel only.

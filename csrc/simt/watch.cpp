@@ -17,34 +17,6 @@ bool is_write(AccessKind kind) { return kind != AccessKind::read; }
 
 bool is_same_thread(const Record& a, const Record& b) { return a.block == b.block && a.thread == b.thread; }
 
-// Whether a barrier stands between an earlier access and one made now.
-bool is_ordered(const Record& earlier, const Record& now) {
-    if (earlier.grid_epoch != now.grid_epoch || is_same_thread(earlier, now)) return true;
-    if (earlier.block != now.block) return false;
-    if (earlier.block_epoch != now.block_epoch) return true;
-    return earlier.thread / 32 == now.thread / 32 && earlier.warp_epoch != now.warp_epoch;
-}
-
-// Puts `now` among the latest two, in place of its own thread's earlier one or of one that no longer counts. Two of one
-// block give way to another block's: the barriers inside a block order nothing for others.
-void remember(Record (&latest)[2], Record now) {
-    for (Record& record : latest) {
-        if (record.site == 0 || is_same_thread(record, now)) {
-            const bool is_same_time = record.block_epoch == now.block_epoch && record.warp_epoch == now.warp_epoch;
-            if (is_same_time) now.bytes |= record.bytes;
-            record = now;
-            return;
-        }
-    }
-    for (Record& record : latest) {
-        if (is_ordered(record, now)) {
-            record = now;
-            return;
-        }
-    }
-    if (latest[0].block == latest[1].block && latest[0].block != now.block) latest[1] = now;
-}
-
 }  // namespace
 
 Watch::~Watch() {
@@ -167,16 +139,65 @@ void Watch::access(AccessKind kind, const void* address, size_t bytes, Place pla
         const Thread& thread = block_->current();
         Record now;
         now.site = site;
+        now.time = ++time_;
         now.block = block_->number();
         now.block_epoch = block_->block_epoch();
         now.thread = thread.number;
         now.warp_epoch = thread.warp_epoch;
         now.grid_epoch = block_->grid_epoch();
         now.kind = kind;
+        if (kind == AccessKind::atomic) hand_over(now);
         check_race(*region, begin, begin + bytes, now);
     }
     if (is_write(kind)) region->written().mark(begin, bytes);
     if (settings_.trace) record(*region, kind, static_cast<const char*>(address), bytes, site);
+}
+
+// Whether something stands between an earlier access and one made now.
+bool Watch::is_ordered(const Record& earlier, const Record& now) const {
+    if (earlier.grid_epoch != now.grid_epoch || is_same_thread(earlier, now)) return true;
+    if (earlier.block != now.block) {
+        if (hand_overs_.empty()) return false;
+        const HandOver& from = hand_overs_[earlier.block];
+        return earlier.time < from.released && from.released_at < hand_overs_[now.block].acquired_at;
+    }
+    if (earlier.block_epoch != now.block_epoch) return true;
+    return earlier.thread / 32 == now.thread / 32 && earlier.warp_epoch != now.warp_epoch;
+}
+
+// Puts `now` among the latest two, in place of its own thread's earlier one or of one that no longer counts. Two of one
+// block give way to another block's: the barriers inside a block order nothing for others.
+void Watch::remember(Record (&latest)[2], Record now) const {
+    for (Record& record : latest) {
+        if (record.site == 0 || is_same_thread(record, now)) {
+            const bool is_same_time = record.block_epoch == now.block_epoch && record.warp_epoch == now.warp_epoch;
+            if (is_same_time) now.bytes |= record.bytes;
+            record = now;
+            return;
+        }
+    }
+    for (Record& record : latest) {
+        if (is_ordered(record, now)) {
+            record = now;
+            return;
+        }
+    }
+    if (latest[0].block == latest[1].block && latest[0].block != now.block) latest[1] = now;
+}
+
+void Watch::fence() {
+    const Grid& grid = current_worker()->grid();
+    if (hand_overs_.empty()) hand_overs_.resize(grid.block_count());
+    hand_overs_[block_->number()].fence = ++time_;
+}
+
+void Watch::hand_over(const Record& atomic) {
+    if (hand_overs_.empty()) return;
+    HandOver& block = hand_overs_[atomic.block];
+    block.acquired_at = atomic.time;
+    if (block.fence <= block.released) return;
+    block.released = block.fence;
+    block.released_at = atomic.time;
 }
 
 // begin, end: bytes of the region. A place is an element; of shared memory, whose elements' size is not known, a word.

@@ -1,10 +1,11 @@
 // Looks at every access of a watched launch: is it inside an array, was what it reads ever written, does another thread
 // use the same place at the same time? And records it, if asked.
 //
-// Two threads race for a place when at least one writes, not both by atomics, and nothing orders the two accesses: a
-// __syncthreads between them (threads of a block), a __syncwarp (threads of a warp) or a grid barrier. So each place
-// keeps its latest accesses with the number of barriers passed by then. What is found depends on the kernel and its
-// input, not on the order in which the emulator runs the threads.
+// Two threads race for a place when at least one writes, not both by atomics, and nothing orders the two accesses. What
+// orders them: a __syncthreads between them (threads of a block), a __syncwarp (threads of a warp), a grid barrier, or
+// a hand-over between blocks: one block writes, calls __threadfence and after that an atomic; later the other calls an
+// atomic and reads. So each place keeps its latest accesses with the number of barriers passed by then. Hand-overs
+// aside, what is found depends on the kernel and its input, not on the order in which the emulator runs the threads.
 #pragma once
 
 #include <cstdlib>
@@ -26,6 +27,7 @@ class Block;
 // An access as the race check remembers it.
 struct Record {
     uint32_t site = 0;  // 0: none
+    uint32_t time = 0;  // counts the launch's accesses
     uint32_t block = 0;
     uint32_t block_epoch = 0;  // __syncthreads passed
     uint16_t thread = 0;
@@ -82,6 +84,8 @@ class Watch {
     // nullptr: no array is near. Else the address may still be outside.
     Region* region_of(const void* address);
 
+    void fence();  // the running thread calls __threadfence
+
     // Puts places to the sites that the launch's accesses mention.
     void finish();
 
@@ -91,7 +95,18 @@ class Watch {
         const void* instruction;
     };
 
+    // How far a block is in handing its writes over to other blocks; 0: it has not begun.
+    struct HandOver {
+        uint32_t fence = 0;        // time of its latest __threadfence
+        uint32_t released = 0;     // the fence that an atomic has followed: what the block did before is for others
+        uint32_t released_at = 0;  // time of that atomic
+        uint32_t acquired_at = 0;  // time of its latest atomic: what was released before, it sees
+    };
+
     uint32_t site_of(Place place, const void* instruction);
+    bool is_ordered(const Record& earlier, const Record& now) const;
+    void remember(Record (&latest)[2], Record now) const;
+    void hand_over(const Record& atomic);
     void check_race(Region& region, size_t begin, size_t end, Record now);
     [[noreturn]] void fail(Fault::Kind kind, AccessKind access, const void* address, size_t bytes, uint32_t site);
     [[noreturn]] void fail_race(const Record& now, const Record& earlier, const void* address, size_t bytes);
@@ -109,7 +124,9 @@ class Watch {
     Region* dynamic_ = nullptr;
     std::vector<SiteKey> sites_{1};  // site 0 is none
     std::unordered_map<uint64_t, uint32_t> site_numbers_;
-    size_t unsettled_ = SIZE_MAX;  // index of an access whose value is still to be read
+    uint32_t time_ = 1;
+    std::vector<HandOver> hand_overs_;  // of each block; empty until a fence was called
+    size_t unsettled_ = SIZE_MAX;       // index of an access whose value is still to be read
     const char* unsettled_address_ = nullptr;
     size_t unsettled_bytes_ = 0;
 };

@@ -161,7 +161,7 @@ print(f"columns {columns.nbytes / 1e6:6.2f} MB, {columns.nbytes / batch.nbytes:.
 
 # %% tags=["nbval-ignore-output"]
 layer = mt.randn(6, 3, 5, 5)
-for kernel in mt.kernels("conv2d"):
+for kernel in mt.kernels("conv2d", "cpu"):
     with mt.use_kernel("conv2d", kernel["name"]):
         mt.reset_peak_memory_stats()
         before = mt.memory_stats()["allocated"]
@@ -213,7 +213,7 @@ from timeit import timeit
 
 torch_batch = torch.from_dlpack(batch)
 times = {"torch": timeit(lambda: torch.nn.functional.unfold(torch_batch, 5), number=10) / 10}
-for kernel in mt.kernels("im2col"):
+for kernel in mt.kernels("im2col", "cpu"):
     with mt.use_kernel("im2col", kernel["name"]):
         times[kernel["name"]] = timeit(lambda: F.unfold(batch, 5), number=10) / 10
 for name, seconds in times.items():

@@ -79,7 +79,7 @@ check("conv2d", F.conv2d)
 # The backend keeps a table of kernels for each operation. The first one serves unless you choose another.
 
 # %% tags=["nbval-ignore-output"]
-for kernel in mt.kernels("conv2d"):
+for kernel in mt.kernels("conv2d", "cpu"):
     print(f"{kernel['name']:14} {kernel['description']}")
 
 # %% [markdown]
@@ -87,7 +87,7 @@ for kernel in mt.kernels("conv2d"):
 # block.)
 
 # %%
-for kernel in mt.kernels("conv2d"):
+for kernel in mt.kernels("conv2d", "cpu"):
     with mt.use_kernel("conv2d", kernel["name"]):
         print(kernel["name"], end=": ")
         check("conv2d", F.conv2d)

@@ -94,7 +94,7 @@ for scale in (1, 10_000):
 # %%
 import mytensor_backend
 
-for kernel in mytensor_backend.kernels("cross_entropy"):
+for kernel in mytensor_backend.kernels("cross_entropy", "cpu"):
     print(f"{kernel['name']:>12}  {kernel['description']}")
 
 # %%

@@ -104,11 +104,28 @@ __global__ void warp_race(const float* x, float* out, int size) {
 }
 RUN(warp_race, 1, 32, 0)
 
+// The last block reads what the others wrote, but no fence stands between their write and their atomic.
+__global__ void no_fence(const float* x, float* out, int size) {
+    if (threadIdx.x > 0) return;
+    out[1 + blockIdx.x] = x[blockIdx.x];
+    if (atomicAdd(&out[0], 1.0f) < gridDim.x - 1) return;
+    for (int i = 0; i < gridDim.x; i++) out[32 + i] = out[1 + i];  // FAULT no_fence
+}
+RUN(no_fence, 4, 32, 0)
+
 __global__ void read_beside_atomic(const float* x, float* out, int size) {
     atomicAdd(&out[0], x[threadIdx.x]);
     if (threadIdx.x == 3) out[1] = out[0];  // FAULT read_beside_atomic
 }
 RUN(read_beside_atomic, 1, 32, 0)
+
+__global__ void atomic_beside_write(const float* x, float* out, int size) {
+    if (threadIdx.x == 0)
+        out[0] = x[0];
+    else
+        atomicAdd(&out[0], x[threadIdx.x]);  // FAULT atomic_beside_write
+}
+RUN(atomic_beside_write, 1, 32, 0)
 
 __global__ void early_exit(const float* x, float* out, int size) {
     if (threadIdx.x >= 40) return;

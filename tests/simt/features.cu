@@ -171,6 +171,28 @@ EXPORT void run_locked_count(Arrays& a, const Numbers&) {
     launch(locked_count, 3, 64, 0, a[0].data<int>(), a[1].data<int>());
 }
 
+// out = sum of x: every block hands its part over, and the last one to come adds them up. counter: 0 before.
+__global__ void last_block_sum(const float* x, float* parts, int* counter, float* out) {
+    __shared__ bool is_last;
+    if (threadIdx.x == 0) {
+        float sum = 0;
+        for (int i = 0; i < 32; i++) sum += x[blockIdx.x * 32 + i];
+        parts[blockIdx.x] = sum;
+        __threadfence();
+        is_last = atomicAdd(counter, 1) == static_cast<int>(gridDim.x) - 1;
+    }
+    __syncthreads();
+    if (!is_last || threadIdx.x > 0) return;
+    float total = 0;
+    for (int i = 0; i < gridDim.x; i++) total += parts[i];
+    out[0] = total;
+}
+EXPORT void run_last_block_sum(Arrays& a, const Numbers&) {
+    mt::Scratch<float> parts(a[0].size() / 32);
+    launch(last_block_sum, mt::blocks_for(a[0].size(), 32), 32, 0, a[0].data<float>(), parts.data(), a[1].data<int>(),
+           a[2].data<float>());
+}
+
 // ---------------------------------------------------------------------------------------------------------- vectors
 
 // out = 2 * x, four floats at a time.

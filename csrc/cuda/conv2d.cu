@@ -2,10 +2,10 @@
 //
 //   naive           one thread a number of the result: the definition
 //   im2col_gemm     the windows copied out as columns, then the tiled matrix product: each number travels kh * kw times
-//   implicit_gemm   the same product, its tiles gathered from the image: no columns in memory  (conv2d_implicit_gemm.cu)
-//   tensor_core     as implicit_gemm, multiplied by the tensor cores in tf32                   (conv2d_implicit_gemm.cu)
-//   direct          few channels: weights in shared memory, a thread takes 8 channels          (conv2d_direct.cu)
-//   by_shape        direct for few channels, implicit_gemm for many
+//   implicit_gemm   the same product, its tiles gathered from the image: no columns in memory (conv2d_implicit_gemm.cu)
+//   tensor_core     as implicit_gemm, multiplied by the tensor cores in tf32 (conv2d_implicit_gemm.cu) direct few
+//   channels: weights in shared memory, a thread takes 8 channels          (conv2d_direct.cu) by_shape        direct
+//   for few channels, implicit_gemm for many
 //
 // input (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) or null, output and upstream (N, O, H', W').
 #include "conv2d.h"
@@ -34,7 +34,8 @@ __global__ void forward_naive(const T* input, const T* weight, const T* bias, T*
             for (int s = 0; s < sizes.kernel.w; s++) {
                 int h, w;
                 if (sizes.input_pixel(at.second, at.third, r, s, h, w))
-                    sum += weight[sizes.weight_place(o, c, r, s)] * input[sizes.input_place(n, first_channel + c, h, w)];
+                    sum +=
+                        weight[sizes.weight_place(o, c, r, s)] * input[sizes.input_place(n, first_channel + c, h, w)];
             }
         }
     }
@@ -91,8 +92,8 @@ __global__ void weight_grad_naive(const T* upstream, const T* input, T* weight_g
 template <class T>
 __global__ void copy_to_columns(const T* input, T* columns, ConvSizes sizes) {
     const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-    const Triple at = split(i, sizes.output.h, sizes.output.w);                // image, channel and tap together, y, x
-    const Triple tap = split(at.first, sizes.kernel.h, sizes.kernel.w);        // image and channel together, r, s
+    const Triple at = split(i, sizes.output.h, sizes.output.w);          // image, channel and tap together, y, x
+    const Triple tap = split(at.first, sizes.kernel.h, sizes.kernel.w);  // image and channel together, r, s
     if (tap.first >= int64_t{sizes.batch} * sizes.in_channels()) return;
     int h, w;
     const bool is_inside = sizes.input_pixel(at.second, at.third, tap.second, tap.third, h, w);
@@ -121,13 +122,13 @@ __global__ void collect_from_columns(const T* columns, T* input_grad, ConvSizes 
 
 }  // namespace
 
-void conv2d_naive(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight, const NDArray* bias_array,
-                  NDArray& output) {
+void conv2d_naive(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight,
+                  const NDArray* bias_array, NDArray& output) {
     dispatch_floating_device(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const T* bias = bias_values<T>(bias_array);
-        launch(forward_naive<T>, blocks_for(output.size(), kThreads), kThreads, 0, input.data<T>(), weight.data<T>(), bias,
-               output.data<T>(), sizes_of(geometry));
+        launch(forward_naive<T>, blocks_for(output.size(), kThreads), kThreads, 0, input.data<T>(), weight.data<T>(),
+               bias, output.data<T>(), sizes_of(geometry));
     });
 }
 
@@ -185,7 +186,8 @@ void im2col_gemm(const Conv2dGeometry& geometry, const NDArray& input, const NDA
             product.b = {shape.pixels, 1, shape.pixels, shape.image_size()};
             product.bias_row_step = 1;
             product.output_step = shape.out_channels * shape.pixels;
-            multiply_tiled(weight.data<T>() + first_channel * shape.rows, columns.data() + group * shape.rows * shape.pixels,
+            multiply_tiled(weight.data<T>() + first_channel * shape.rows,
+                           columns.data() + group * shape.rows * shape.pixels,
                            bias_array != nullptr ? bias_array->data<T>() + first_channel : nullptr,
                            output.data<T>() + first_channel * shape.pixels, product);
         }
@@ -247,7 +249,9 @@ void im2col_gemm_weight_grad(const Conv2dGeometry& geometry, const NDArray& upst
 }
 
 // A tile of implicit_gemm has 64 channels; with fewer, most of it would be empty.
-bool has_many_channels(const Conv2dGeometry& geometry) { return geometry.group_in() >= 64 && geometry.group_out() >= 64; }
+bool has_many_channels(const Conv2dGeometry& geometry) {
+    return geometry.group_in() >= 64 && geometry.group_out() >= 64;
+}
 
 void by_shape(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight, const NDArray* bias,
               NDArray& output) {
@@ -255,13 +259,13 @@ void by_shape(const Conv2dGeometry& geometry, const NDArray& input, const NDArra
 }
 void by_shape_input_grad(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& weight,
                          NDArray& input_grad) {
-    (has_many_channels(geometry) ? conv2d_implicit_gemm_input_grad
-                                 : conv2d_direct_input_grad)(geometry, upstream, weight, input_grad);
+    (has_many_channels(geometry) ? conv2d_implicit_gemm_input_grad : conv2d_direct_input_grad)(geometry, upstream,
+                                                                                               weight, input_grad);
 }
 void by_shape_weight_grad(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& input,
                           NDArray& weight_grad) {
-    (has_many_channels(geometry) ? conv2d_implicit_gemm_weight_grad
-                                 : conv2d_direct_weight_grad)(geometry, upstream, input, weight_grad);
+    (has_many_channels(geometry) ? conv2d_implicit_gemm_weight_grad : conv2d_direct_weight_grad)(geometry, upstream,
+                                                                                                 input, weight_grad);
 }
 
 }  // namespace
@@ -285,12 +289,14 @@ DeviceRows<Conv2dKernels> conv2d_rows() {
          80,
          {conv2d_implicit_gemm, conv2d_implicit_gemm_input_grad, conv2d_implicit_gemm_weight_grad}},
         {"direct",
-         "Weights in shared memory, 8 channels a thread; the weight's gradient by warps, slice by slice of the batch; kernels "
+         "Weights in shared memory, 8 channels a thread; the weight's gradient by warps, slice by slice of the batch; "
+         "kernels "
          "of more than 512 elements by naive.",
          80,
          {conv2d_direct, conv2d_direct_input_grad, conv2d_direct_weight_grad}},
         {"tensor_core",
-         "implicit_gemm on tensor cores: factors rounded to tf32 (an error of up to 2^-11 each), sums in float32; float64 by "
+         "implicit_gemm on tensor cores: factors rounded to tf32 (an error of up to 2^-11 each), sums in float32; "
+         "float64 by "
          "direct.",
          80,
          {conv2d_tensor_core, conv2d_tensor_core_input_grad, conv2d_tensor_core_weight_grad}},

@@ -1,8 +1,10 @@
-// What the convolution kernels of conv2d*.cu share: the sizes, and which elements of the three arrays meet in a product.
+// What the convolution kernels of conv2d*.cu share: the sizes, and which elements of the three arrays meet in a
+// product.
 //
 // Every rung takes every geometry: any kernel, stride, padding, dilation and groups. One product is
 //
-//   output[n][o][y][x] += weight[o][c][r][s] * input[n][c'][h][w],   h = y * stride.h - padding.h + r * dilation.h, w likewise
+//   output[n][o][y][x] += weight[o][c][r][s] * input[n][c'][h][w],   h = y * stride.h - padding.h + r * dilation.h, w
+//   likewise
 //
 // where o lies in group g and c' is its input channel c. Each gradient has another of the three arrays on the left.
 #pragma once
@@ -12,7 +14,8 @@
 
 namespace mt {
 
-// Height and width. 32 bits: the op refuses images, strides and dilations that do not fit; only places in arrays have 64.
+// Height and width. 32 bits: the op refuses images, strides and dilations that do not fit; only places in arrays
+// have 64.
 struct Extent {
     int h, w;
     __host__ __device__ int64_t size() const { return int64_t{h} * w; }
@@ -62,10 +65,9 @@ inline ConvSizes sizes_of(const Conv2dGeometry& geometry) {
     const auto narrow = [](int64_t value) { return static_cast<int>(value); };
     const auto extent = [=](Pair pair) { return Extent{narrow(pair.h), narrow(pair.w)}; };
     const Window& window = geometry.window;
-    return {narrow(geometry.batch),      narrow(geometry.groups),   narrow(geometry.group_in()),
-            narrow(geometry.group_out()), extent(window.kernel),    extent(window.stride),
-            extent(window.padding),      extent(window.dilation),   extent(geometry.input),
-            extent(geometry.output)};
+    return {narrow(geometry.batch), narrow(geometry.groups), narrow(geometry.group_in()), narrow(geometry.group_out()),
+            extent(window.kernel),  extent(window.stride),   extent(window.padding),      extent(window.dilation),
+            extent(geometry.input), extent(geometry.output)};
 }
 
 // A flat index taken apart: index = (first * second's extent + second) * third's extent + third.
@@ -107,8 +109,8 @@ void conv2d_implicit_gemm_input_grad(const Conv2dGeometry& geometry, const NDArr
 void conv2d_implicit_gemm_weight_grad(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& input,
                                       NDArray& weight_grad);
 
-void conv2d_tensor_core(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight, const NDArray* bias,
-                        NDArray& output);
+void conv2d_tensor_core(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight,
+                        const NDArray* bias, NDArray& output);
 void conv2d_tensor_core_input_grad(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& weight,
                                    NDArray& input_grad);
 void conv2d_tensor_core_weight_grad(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& input,

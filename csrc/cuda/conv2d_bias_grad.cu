@@ -30,8 +30,8 @@ __global__ void bias_grad_naive(const T* upstream, T* bias_grad, Planes planes) 
     bias_grad[o] = sum;
 }
 
-// The sum of all threads' values, in thread 0. A warp's lanes exchange registers, half as many at each step; then the first
-// warp sums what the warps have put into shared memory. The order never changes, and so the bits do not.
+// The sum of all threads' values, in thread 0. A warp's lanes exchange registers, half as many at each step; then the
+// first warp sums what the warps have put into shared memory. The order never changes, and so the bits do not.
 template <class T>
 __device__ T sum_of_block(T value, T (&warp_sums)[kThreads / kWarp]) {
     for (int distance = kWarp / 2; distance > 0; distance /= 2) value += __shfl_down_sync(0xffffffffu, value, distance);
@@ -85,8 +85,8 @@ void launch_two_stage(const NDArray& upstream, NDArray& bias_grad) {
     dispatch_floating_device(upstream.dtype(), [&](auto zero) {
         using T = decltype(zero);
         Scratch<T> partial(slices * planes.channels);
-        launch(sum_channels<T>, blocks_for(slices * planes.channels, 1), kThreads, 0, upstream.data<T>(), partial.data(),
-               planes, slices);
+        launch(sum_channels<T>, blocks_for(slices * planes.channels, 1), kThreads, 0, upstream.data<T>(),
+               partial.data(), planes, slices);
         const T* no_bias = nullptr;
         launch(add_slices<T>, blocks_for(planes.channels, kThreads), kThreads, 0, partial.data(), no_bias,
                bias_grad.data<T>(), slices, planes.channels, planes.channels);

@@ -1,6 +1,6 @@
-// Convolution without columns, for few channels: a thread takes one pixel and several channels of the result, so that every
-// number of the image that it reads serves all of them; the weights lie in shared memory, where a warp's threads read the
-// same word at once.
+// Convolution without columns, for few channels: a thread takes one pixel and several channels of the result, so that
+// every number of the image that it reads serves all of them; the weights lie in shared memory, where a warp's threads
+// read the same word at once.
 //
 // float32 and float64.
 #include "conv2d.h"
@@ -9,15 +9,15 @@
 namespace mt {
 namespace {
 
-constexpr int kThreads = 128;        // a block
-constexpr int kChannels = 8;         // of the result, a thread
-constexpr int kSharedWeights = 4096;  // numbers of the weight that a block holds at a time
+constexpr int kThreads = 128;                          // a block
+constexpr int kChannels = 8;                           // of the result, a thread
+constexpr int kSharedWeights = 4096;                   // numbers of the weight that a block holds at a time
 constexpr int kMostTaps = kSharedWeights / kChannels;  // larger kernels go to `naive`
 
 // ---------------------------------------------------------------------------------------------------------- pixels
 
-// Forward and input gradient are one sum: every element of the result, `target`, sums weights times elements of `source`
-// over the source's channels of its group and over the taps. They differ in which pixel lies under a tap.
+// Forward and input gradient are one sum: every element of the result, `target`, sums weights times elements of
+// `source` over the source's channels of its group and over the taps. They differ in which pixel lies under a tap.
 struct Forward {
     __device__ static Extent source(const ConvSizes& sizes) { return sizes.input; }
     __host__ __device__ static Extent target(const ConvSizes& sizes) { return sizes.output; }
@@ -44,11 +44,11 @@ struct InputGrad {
     }
 };
 
-// A block takes kThreads pixels of the batch and a share (kChannels channels) of a group; blocks of one share follow each
-// other. The source's channels come in chunks whose weights fit shared memory.
+// A block takes kThreads pixels of the batch and a share (kChannels channels) of a group; blocks of one share follow
+// each other. The source's channels come in chunks whose weights fit shared memory.
 template <class Role, class T>
-__global__ void convolve_pixels(const T* source, const T* weight, const T* bias, T* target, ConvSizes sizes,
-                                int shares, int chunk) {
+__global__ void convolve_pixels(const T* source, const T* weight, const T* bias, T* target, ConvSizes sizes, int shares,
+                                int chunk) {
     DYNAMIC_SHARED_MEMORY(T, weights);  // [source channel of the chunk][tap][channel of the share]
     const int group_channels = Role::target_channels(sizes), source_channels = Role::source_channels(sizes);
     const Extent plane = Role::target(sizes), source_plane = Role::source(sizes);
@@ -66,8 +66,7 @@ __global__ void convolve_pixels(const T* source, const T* weight, const T* bias,
         for (int i = threadIdx.x; i < (chunk_end - chunk_begin) * sizes.taps() * kChannels; i += kThreads) {
             const int channel = first_channel + i % kChannels;
             const int tap = i / kChannels % sizes.taps(), c = chunk_begin + i / kChannels / sizes.taps();
-            weights[i] =
-                channel < group_channels ? weight[Role::weight_place(sizes, group, channel, c) + tap] : T{0};
+            weights[i] = channel < group_channels ? weight[Role::weight_place(sizes, group, channel, c) + tap] : T{0};
         }
         __syncthreads();
         if (!is_inside) continue;  // but it comes to the barriers
@@ -110,16 +109,17 @@ int chunk_of(int channels, int taps) {
 constexpr int kWarp = 32, kWarpsInBlock = kThreads / kWarp;
 constexpr int kMaxSlices = 64;
 
-// One warp sums one tap (c, r, s) of kChannels output channels over a slice of the batch: images slice, slice + slices, ...
-// Its threads take neighbouring pixels, so that reads of both arrays are neighbours; each has its own sums, which meet by
-// shuffles at the end, always in the same order. partial (slices, out_channels, group_in, kernel.h, kernel.w).
+// One warp sums one tap (c, r, s) of kChannels output channels over a slice of the batch: images slice, slice + slices,
+// ... Its threads take neighbouring pixels, so that reads of both arrays are neighbours; each has its own sums, which
+// meet by shuffles at the end, always in the same order. partial (slices, out_channels, group_in, kernel.h, kernel.w).
 // Warp i of blockIdx.y = slice: the tap varies fastest, then the group's share of kChannels channels.
 template <class T>
-__global__ void sum_weight_slices(const T* upstream, const T* input, T* partial, ConvSizes sizes, int shares, int slices) {
+__global__ void sum_weight_slices(const T* upstream, const T* input, T* partial, ConvSizes sizes, int shares,
+                                  int slices) {
     const int64_t warp = int64_t{blockIdx.x} * kWarpsInBlock + threadIdx.x / kWarp;
     const int lane = threadIdx.x % kWarp, slice = blockIdx.y;
     const int64_t taps = int64_t{sizes.group_in} * sizes.taps();
-    if (warp >= taps * sizes.groups * shares) return;  // the whole warp
+    if (warp >= taps * sizes.groups * shares) return;                       // the whole warp
     const Triple tap = split(warp % taps, sizes.kernel.h, sizes.kernel.w);  // c, r, s
     const auto share = static_cast<int>(warp / taps);
     const int group = share / shares, first_channel = share % shares * kChannels;
@@ -160,13 +160,14 @@ __global__ void sum_weight_slices(const T* upstream, const T* input, T* partial,
 
 template <class Role>
 unsigned int blocks_of(const ConvSizes& sizes, int shares) {
-    return blocks_for(sizes.batch * Role::target(sizes).size(), kThreads) * static_cast<unsigned int>(sizes.groups * shares);
+    return blocks_for(sizes.batch * Role::target(sizes).size(), kThreads) *
+           static_cast<unsigned int>(sizes.groups * shares);
 }
 
 }  // namespace
 
-void conv2d_direct(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight, const NDArray* bias_array,
-                   NDArray& output) {
+void conv2d_direct(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight,
+                   const NDArray* bias_array, NDArray& output) {
     const ConvSizes sizes = sizes_of(geometry);
     if (sizes.taps() > kMostTaps) return conv2d_naive(geometry, input, weight, bias_array, output);
     const int shares = static_cast<int>(blocks_for(sizes.group_out, kChannels));
@@ -204,8 +205,8 @@ void conv2d_direct_weight_grad(const Conv2dGeometry& geometry, const NDArray& up
     dispatch_floating_device(weight_grad.dtype(), [&](auto zero) {
         using T = decltype(zero);
         Scratch<T> partial(slices * weight_grad.size());
-        launch(sum_weight_slices<T>, dim3(blocks_for(warps, kWarpsInBlock), static_cast<unsigned int>(slices)), kThreads,
-               0, upstream.data<T>(), input.data<T>(), partial.data(), sizes, shares, slices);
+        launch(sum_weight_slices<T>, dim3(blocks_for(warps, kWarpsInBlock), static_cast<unsigned int>(slices)),
+               kThreads, 0, upstream.data<T>(), input.data<T>(), partial.data(), sizes, shares, slices);
         const T* no_bias = nullptr;
         launch(add_slices<T>, blocks_for(weight_grad.size(), kThreads), kThreads, 0, partial.data(), no_bias,
                weight_grad.data<T>(), int64_t{slices}, weight_grad.size(), weight_grad.size());

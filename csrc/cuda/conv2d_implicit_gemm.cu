@@ -1,5 +1,6 @@
 // Convolution as a matrix product whose matrices are never written: a block gathers the elements of its panels from the
-// image where they stand. Two rungs share the code: implicit_gemm multiplies in registers, tensor_core by the tensor cores.
+// image where they stand. Two rungs share the code: implicit_gemm multiplies in registers, tensor_core by the tensor
+// cores.
 //
 // float32 only: float64 goes to `direct`.
 #include "conv2d.h"
@@ -64,7 +65,9 @@ struct InputGrad {
 struct WeightGrad {
     static constexpr bool kSumsPixels = true;
     __host__ __device__ static int64_t rows(const ConvSizes& sizes) { return sizes.group_out; }
-    __host__ __device__ static int64_t columns(const ConvSizes& sizes) { return int64_t{sizes.group_in} * sizes.taps(); }
+    __host__ __device__ static int64_t columns(const ConvSizes& sizes) {
+        return int64_t{sizes.group_in} * sizes.taps();
+    }
     __host__ __device__ static int64_t inner(const ConvSizes& sizes) { return sizes.batch * sizes.output.size(); }
     __device__ static Extent column_extent(const ConvSizes& sizes) { return sizes.kernel; }
     __device__ static Extent inner_extent(const ConvSizes& sizes) { return sizes.output; }
@@ -101,8 +104,8 @@ __global__ void convolve_tiles(const float* left, const float* right, const floa
     const auto split_column = [&](int64_t column) {
         return split(column, Role::column_extent(sizes).h, Role::column_extent(sizes).w);
     };
-    // Each thread always gathers for the same k and steps through the lines, or for the same column and steps through k:
-    // what is the same is taken apart once. Neighbouring threads take what is neighbours in memory.
+    // Each thread always gathers for the same k and steps through the lines, or for the same column and steps through
+    // k: what is the same is taken apart once. Neighbouring threads take what is neighbours in memory.
     constexpr int line_step = Engine::kThreads / kInner, k_step = Engine::kThreads / Engine::kSize;
     const int own_k = threadIdx.x % kInner, first_line = threadIdx.x / kInner;
     const int own_line = threadIdx.x % Engine::kSize, first_own_k = threadIdx.x / Engine::kSize;
@@ -122,14 +125,14 @@ __global__ void convolve_tiles(const float* left, const float* right, const floa
             for (int line = first_line; line < Engine::kSize; line += line_step) {
                 const int64_t column = tile.column + line;
                 const bool is_inside = has_inner && column < columns;
-                right_panel[own_k][line] = Engine::round(
-                    is_inside ? Role::right(right, sizes, group, inner, split_column(column)) : 0.0f);
+                right_panel[own_k][line] =
+                    Engine::round(is_inside ? Role::right(right, sizes, group, inner, split_column(column)) : 0.0f);
             }
         } else {
             for (int k = first_own_k; k < kInner; k += k_step) {
                 const bool is_inside = k0 + k < end_k && own_column < columns;
-                right_panel[k][own_line] = Engine::round(
-                    is_inside ? Role::right(right, sizes, group, split_inner(k0 + k), own_pixel) : 0.0f);
+                right_panel[k][own_line] =
+                    Engine::round(is_inside ? Role::right(right, sizes, group, split_inner(k0 + k), own_pixel) : 0.0f);
             }
         }
         __syncthreads();
@@ -208,8 +211,8 @@ void conv2d_implicit_gemm_weight_grad(const Conv2dGeometry& geometry, const NDAr
     weight_grad<Registers>(geometry, upstream, input, weight_grad_array);
 }
 
-void conv2d_tensor_core(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight, const NDArray* bias,
-                        NDArray& output) {
+void conv2d_tensor_core(const Conv2dGeometry& geometry, const NDArray& input, const NDArray& weight,
+                        const NDArray* bias, NDArray& output) {
     forward<TensorCores>(geometry, input, weight, bias, output);
 }
 void conv2d_tensor_core_input_grad(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& weight,

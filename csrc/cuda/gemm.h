@@ -1,8 +1,10 @@
-// What the kernels of matmul.cu and conv2d*.cu share: how a product lies in memory, and how a block multiplies two panels.
+// What the kernels of matmul.cu and conv2d*.cu share: how a product lies in memory, and how a block multiplies two
+// panels.
 //
-// All tiled products go the same way. A block computes one tile of the output. For every piece of the sum (kInner long) it
-// copies the two panels it needs into shared memory, a[k][row] and b[k][column], waits for all its threads, and adds the
-// panels' product to the sums that its threads keep in registers. How the panels are multiplied is an engine's business:
+// All tiled products go the same way. A block computes one tile of the output. For every piece of the sum (kInner long)
+// it copies the two panels it needs into shared memory, a[k][row] and b[k][column], waits for all its threads, and adds
+// the panels' product to the sums that its threads keep in registers. How the panels are multiplied is an engine's
+// business:
 //
 //   RegisterTile   a thread owns N x N outputs: 2 N reads of shared memory serve N * N multiply-adds
 //   TensorTile     a warp owns 32 x 32 outputs and hands 16 x 16 pieces to the tensor cores
@@ -19,8 +21,8 @@ constexpr int kInner = 16;  // length of one piece of the sum
 
 // ---------------------------------------------------------------------------------------------------------- in memory
 
-// One factor of a product: `lines` (rows of a, columns of b) of as many elements as the sum is long. Element k of line i is
-// at data[i * line_step + k * inner_step]: transposing a matrix exchanges the two steps, nothing moves.
+// One factor of a product: `lines` (rows of a, columns of b) of as many elements as the sum is long. Element k of line
+// i is at data[i * line_step + k * inner_step]: transposing a matrix exchanges the two steps, nothing moves.
 struct Factor {
     int64_t lines, line_step, inner_step;
     int64_t matrix_step;  // from one matrix of the batch to the next
@@ -66,8 +68,8 @@ struct Tile {
     int64_t matrix, row, column;
 };
 
-// How many blocks cover `batch` outputs of rows x columns with square tiles. The grid has one dimension, since CUDA limits
-// the other two to 65535 blocks.
+// How many blocks cover `batch` outputs of rows x columns with square tiles. The grid has one dimension, since CUDA
+// limits the other two to 65535 blocks.
 inline unsigned int tiles_for(int64_t batch, int64_t rows, int64_t columns, int size) {
     return static_cast<unsigned int>(batch * blocks_for(rows, size) * blocks_for(columns, size));
 }
@@ -80,9 +82,9 @@ __device__ inline Tile tile_of_block(int64_t rows, int64_t columns, int size) {
 
 // ---------------------------------------------------------------------------------------------------------- slices
 
-// Where the output has few tiles and the sum is long, most of the GPU would idle: the sum is cut into slices, blockIdx.y
-// says which, and add_slices() adds their results. The cut depends on the shape alone and the slices are added in order, so
-// the bits are the same on every GPU and in every run.
+// Where the output has few tiles and the sum is long, most of the GPU would idle: the sum is cut into slices,
+// blockIdx.y says which, and add_slices() adds their results. The cut depends on the shape alone and the slices are
+// added in order, so the bits are the same on every GPU and in every run.
 struct Slices {
     int64_t count, length;  // length: a multiple of kInner
 };
@@ -97,10 +99,11 @@ inline Slices slices_for(int64_t inner, int64_t tiles, int64_t shortest, int64_t
     return {(inner + length - 1) / length, length};
 }
 
-// partial (slices, count) -> output (count,): one thread an element adds its slices in order, then bias[i % bias_count].
-// bias may be null.
+// partial (slices, count) -> output (count,): one thread an element adds its slices in order, then bias[i %
+// bias_count]. bias may be null.
 template <class T>
-__global__ void add_slices(const T* partial, const T* bias, T* output, int64_t slices, int64_t count, int64_t bias_count) {
+__global__ void add_slices(const T* partial, const T* bias, T* output, int64_t slices, int64_t count,
+                           int64_t bias_count) {
     const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (i >= count) return;
     T sum = 0;
@@ -110,14 +113,16 @@ __global__ void add_slices(const T* partial, const T* bias, T* output, int64_t s
 
 // ---------------------------------------------------------------------------------------------------------- engines
 
-// Each thread of 16 x 16 owns N x N outputs, 16 apart, so that a warp's reads of a panel are neighbours or the same word.
+// Each thread of 16 x 16 owns N x N outputs, 16 apart, so that a warp's reads of a panel are neighbours or the same
+// word.
 template <int N>
 class RegisterTile {
  public:
     using Element = float;
     static constexpr int kThreads = 256;
-    static constexpr int kSize = 16 * N;       // rows and columns of a block's tile
-    static constexpr int kPitch = kSize + 1;   // of a panel's row; odd, so that also a panel's columns lie in different banks
+    static constexpr int kSize = 16 * N;  // rows and columns of a block's tile
+    static constexpr int kPitch =
+        kSize + 1;  // of a panel's row; odd, so that also a panel's columns lie in different banks
 
     struct Staging {};  // the shared memory that outputs pass through: none
 
@@ -166,8 +171,8 @@ struct Bf16 {
     __device__ static __nv_bfloat16 round(float value) { return __float2bfloat16(value); }
 };
 
-// Four warps of 2 x 2 fragments each. A fragment is a 16 x 16 piece of a matrix spread over the registers of a warp; which
-// thread holds which element is the hardware's secret, so sums leave through shared memory.
+// Four warps of 2 x 2 fragments each. A fragment is a 16 x 16 piece of a matrix spread over the registers of a warp;
+// which thread holds which element is the hardware's secret, so sums leave through shared memory.
 template <class Precision>
 class TensorTile {
  public:

@@ -11,8 +11,8 @@
 //   tensor_core_bf16   the same in bfloat16, twice as fast and with 3 bits less
 //   by_shape           split_k for small outputs, double_buffered for large ones
 //
-// a (batch, m, k) or transposed, b (batch, k, n) or transposed, output (batch, m, n), bias (n,) added to each row. gemm.h
-// has what is shared with the convolutions.
+// a (batch, m, k) or transposed, b (batch, k, n) or transposed, output (batch, m, n), bias (n,) added to each row.
+// gemm.h has what is shared with the convolutions.
 #include <cuda_pipeline.h>
 
 #include "gemm.h"
@@ -64,8 +64,8 @@ __global__ void matmul_coalesced(const T* a, const T* b, const T* bias, T* outpu
 constexpr int kTile = 16;
 
 // A block computes 16 x 16 outputs. They need 16 rows of a and 16 columns of b, each number 16 times: the block copies
-// 16 x 16 pieces of them to shared memory, every thread one number of each, and reads them there. A sixteenth of the reads
-// go to memory.
+// 16 x 16 pieces of them to shared memory, every thread one number of each, and reads them there. A sixteenth of the
+// reads go to memory.
 template <class T>
 __global__ void matmul_tiled(const T* a, const T* b, const T* bias, T* output, Product product) {
     __shared__ T a_tile[kTile][kTile];  // [row][k]
@@ -90,8 +90,8 @@ __global__ void matmul_tiled(const T* a, const T* b, const T* bias, T* output, P
 
 // ---------------------------------------------------------------------------------------------------------- panels
 
-// panel[k][line] = element first_k + k of line first_line + line, zero beyond the matrix and from end_k on. Neighbouring
-// threads take neighbours in memory, whichever way the matrix lies.
+// panel[k][line] = element first_k + k of line first_line + line, zero beyond the matrix and from end_k on.
+// Neighbouring threads take neighbours in memory, whichever way the matrix lies.
 template <class Engine>
 __device__ void load_panel(const float* data, const Factor& factor, int64_t matrix, int64_t first_line, int64_t first_k,
                            int64_t end_k, typename Engine::Element (*panel)[Engine::kPitch]) {
@@ -135,7 +135,7 @@ __global__ void matmul_panels(const float* a, const float* b, const float* bias,
 
 // ---------------------------------------------------------------------------------------------------------- vectors
 
-constexpr int kWide = 128;          // rows and columns of a block's tile; a thread computes 8 x 8 outputs of it
+constexpr int kWide = 128;             // rows and columns of a block's tile; a thread computes 8 x 8 outputs of it
 constexpr int kWidePitch = kWide + 4;  // a multiple of 4: the panel's rows start where a float4 may
 using WidePanel = float[kInner][kWidePitch];
 
@@ -181,17 +181,16 @@ class WideTile {
     float sums_[8][8] = {};
 };
 
-// Whether a factor can be read by float4: its memory starts at a multiple of 16 bytes, and its lines, whichever way they
-// lie, are whole numbers of float4s, so that each is inside the matrix or outside.
+// Whether a factor can be read by float4: its memory starts at a multiple of 16 bytes, and its lines, whichever way
+// they lie, are whole numbers of float4s (and, as matrices are dense, start where one may), so that each is inside or
+// outside.
 bool has_whole_vectors(const float* data, const Factor& factor, int64_t inner) {
     const int64_t length = factor.inner_step == 1 ? inner : factor.lines;
-    const int64_t step = factor.inner_step == 1 ? factor.line_step : factor.inner_step;
-    return reinterpret_cast<uintptr_t>(data) % sizeof(float4) == 0 && length % 4 == 0 && step % 4 == 0 &&
-           factor.matrix_step % 4 == 0;
+    return reinterpret_cast<uintptr_t>(data) % sizeof(float4) == 0 && length % 4 == 0;
 }
 
-// As load_panel, four numbers at a time. Where the memory runs along the sum, a float4 holds four k of one line, which the
-// panel keeps in four rows: the tile is transposed on its way.
+// As load_panel, four numbers at a time. Where the memory runs along the sum, a float4 holds four k of one line, which
+// the panel keeps in four rows: the tile is transposed on its way.
 __device__ void load_wide_panel(const float* data, const Factor& factor, bool by_vectors, int64_t matrix,
                                 int64_t first_line, int64_t first_k, int64_t inner, WidePanel& panel) {
     const bool along_sum = factor.inner_step == 1;
@@ -206,7 +205,8 @@ __device__ void load_wide_panel(const float* data, const Factor& factor, bool by
             values[0] = four.x, values[1] = four.y, values[2] = four.z, values[3] = four.w;
         } else {
             for (int j = 0; j < 4; j++) {
-                const int64_t from_line = first_line + line + (along_sum ? 0 : j), from_k = first_k + k + (along_sum ? j : 0);
+                const int64_t from_line = first_line + line + (along_sum ? 0 : j),
+                              from_k = first_k + k + (along_sum ? j : 0);
                 const bool is_inside = from_line < factor.lines && from_k < inner;
                 values[j] = is_inside ? data[factor.place(matrix, from_line, from_k)] : 0.0f;
             }
@@ -238,8 +238,8 @@ __global__ void __launch_bounds__(kThreads)
 
 // ---------------------------------------------------------------------------------------------------------- copies
 
-// Starts the copies of one panel and returns before they arrive: cp.async moves 4 or 16 bytes from memory to shared memory
-// without a register. It cannot transpose, so where the memory runs along the sum, numbers travel one by one.
+// Starts the copies of one panel and returns before they arrive: cp.async moves 4 or 16 bytes from memory to shared
+// memory without a register. It cannot transpose, so where the memory runs along the sum, numbers travel one by one.
 __device__ void start_copy(const float* data, const Factor& factor, bool by_vectors, int64_t matrix, int64_t first_line,
                            int64_t first_k, int64_t inner, WidePanel& panel) {
     const bool along_sum = factor.inner_step == 1;
@@ -248,7 +248,8 @@ __device__ void start_copy(const float* data, const Factor& factor, bool by_vect
             const int k = i / (kWide / 4), line = i % (kWide / 4) * 4;
             auto* to = reinterpret_cast<float4*>(&panel[k][line]);
             if (first_line + line < factor.lines && first_k + k < inner)
-                __pipeline_memcpy_async(to, data + factor.place(matrix, first_line + line, first_k + k), sizeof(float4));
+                __pipeline_memcpy_async(to, data + factor.place(matrix, first_line + line, first_k + k),
+                                        sizeof(float4));
             else
                 *to = make_float4(0, 0, 0, 0);
         }
@@ -265,7 +266,8 @@ __device__ void start_copy(const float* data, const Factor& factor, bool by_vect
     }
 }
 
-// Two pairs of panels: while one is multiplied, the other fills. A block then waits for memory only before its first pair.
+// Two pairs of panels: while one is multiplied, the other fills. A block then waits for memory only before its first
+// pair.
 __global__ void __launch_bounds__(kThreads)
     matmul_double_buffered(const float* a, const float* b, const float* bias, float* output, Product product,
                            bool a_by_vectors, bool b_by_vectors) {
@@ -295,7 +297,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // ---------------------------------------------------------------------------------------------------------- launchers
 
-Product product_of(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray& output) {
+Product product_of(const NDArray& a, bool transpose_a, bool transpose_b, const NDArray& output) {
     const int64_t rows = output.shape(1), columns = output.shape(2), inner = a.shape(transpose_a ? 1 : 2);
     Product product{};
     product.batch = output.shape(0);
@@ -309,7 +311,7 @@ Product product_of(const NDArray& a, const NDArray& b, bool transpose_a, bool tr
 
 void launch_naive(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias_array,
                   NDArray& output) {
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
+    const Product product = product_of(a, transpose_a, transpose_b, output);
     dispatch_floating_device(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const T* bias = bias_values<T>(bias_array);
@@ -320,12 +322,12 @@ void launch_naive(const NDArray& a, const NDArray& b, bool transpose_a, bool tra
 
 void launch_coalesced(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias_array,
                       NDArray& output) {
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
+    const Product product = product_of(a, transpose_a, transpose_b, output);
     dispatch_floating_device(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const T* bias = bias_values<T>(bias_array);
-        launch(matmul_coalesced<T>, blocks_for(product.outputs(), kThreads), kThreads, 0, a.data<T>(), b.data<T>(), bias,
-               output.data<T>(), product);
+        launch(matmul_coalesced<T>, blocks_for(product.outputs(), kThreads), kThreads, 0, a.data<T>(), b.data<T>(),
+               bias, output.data<T>(), product);
     });
 }
 
@@ -333,11 +335,12 @@ void launch_coalesced(const NDArray& a, const NDArray& b, bool transpose_a, bool
 
 template <class T>
 void multiply_tiled(const T* a, const T* b, const T* bias, T* output, const Product& product) {
-    launch(matmul_tiled<T>, tiles_for(product.batch, product.rows(), product.columns(), kTile), dim3(kTile, kTile), 0, a, b,
-           bias, output, product);
+    launch(matmul_tiled<T>, tiles_for(product.batch, product.rows(), product.columns(), kTile), dim3(kTile, kTile), 0,
+           a, b, bias, output, product);
 }
 template void multiply_tiled(const float* a, const float* b, const float* bias, float* output, const Product& product);
-template void multiply_tiled(const double* a, const double* b, const double* bias, double* output, const Product& product);
+template void multiply_tiled(const double* a, const double* b, const double* bias, double* output,
+                             const Product& product);
 
 namespace {
 
@@ -346,7 +349,7 @@ void launch_tiled(const NDArray& a, const NDArray& b, bool transpose_a, bool tra
     dispatch_floating_device(output.dtype(), [&](auto zero) {
         using T = decltype(zero);
         multiply_tiled(a.data<T>(), b.data<T>(), bias_values<T>(bias), output.data<T>(),
-                       product_of(a, b, transpose_a, transpose_b, output));
+                       product_of(a, transpose_a, transpose_b, output));
     });
 }
 
@@ -355,7 +358,7 @@ template <class Engine>
 void launch_panels(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias_array,
                    NDArray& output) {
     if (output.dtype() == DType::float64) return launch_tiled(a, b, transpose_a, transpose_b, bias_array, output);
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
+    const Product product = product_of(a, transpose_a, transpose_b, output);
     const float* bias = bias_values<float>(bias_array);
     const int64_t slice_length = product.inner;
     launch(matmul_panels<Engine>, tiles_for(product.batch, product.rows(), product.columns(), Engine::kSize),
@@ -368,7 +371,7 @@ void launch_split_k(const NDArray& a, const NDArray& b, bool transpose_a, bool t
                     NDArray& output) {
     using Engine = RegisterTile<2>;
     if (output.dtype() == DType::float64) return launch_tiled(a, b, transpose_a, transpose_b, bias_array, output);
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
+    const Product product = product_of(a, transpose_a, transpose_b, output);
     const unsigned int tiles = tiles_for(product.batch, product.rows(), product.columns(), Engine::kSize);
     const Slices slices = slices_for(product.inner, tiles, kShortestSlice, kWantedBlocks);
     if (slices.count == 1) return launch_panels<Engine>(a, b, transpose_a, transpose_b, bias_array, output);
@@ -386,7 +389,7 @@ template <bool is_double_buffered>
 void launch_wide(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias_array,
                  NDArray& output) {
     if (output.dtype() == DType::float64) return launch_tiled(a, b, transpose_a, transpose_b, bias_array, output);
-    const Product product = product_of(a, b, transpose_a, transpose_b, output);
+    const Product product = product_of(a, transpose_a, transpose_b, output);
     const unsigned int tiles = tiles_for(product.batch, product.rows(), product.columns(), kWide);
     const float* bias = bias_values<float>(bias_array);
     const bool a_by_vectors = has_whole_vectors(a.data<float>(), product.a, product.inner);
@@ -416,18 +419,21 @@ void launch_by_shape(const NDArray& a, const NDArray& b, bool transpose_a, bool 
 
 DeviceRows<MatmulKernel> matmul_rows() {
     return {
-        {"by_shape", "split_k for small outputs, double_buffered for large ones; float64 by tiled.", 80, launch_by_shape},
+        {"by_shape", "split_k for small outputs, double_buffered for large ones; float64 by tiled.", 80,
+         launch_by_shape},
         {"naive",
-         "One thread an output, neighbouring threads down a column: a warp's reads and writes are far apart in memory.", 80,
-         launch_naive},
+         "One thread an output, neighbouring threads down a column: a warp's reads and writes are far apart in memory.",
+         80, launch_naive},
         {"coalesced", "One thread an output, neighbouring threads along a row: a warp reads and writes neighbours.", 80,
          launch_coalesced},
-        {"tiled", "A block copies 16 x 16 tiles to shared memory and reads each number there 16 times.", 80, launch_tiled},
+        {"tiled", "A block copies 16 x 16 tiles to shared memory and reads each number there 16 times.", 80,
+         launch_tiled},
         {"register_blocked",
          "A thread computes 4 x 4 outputs: 8 reads of shared memory serve 16 multiply-adds; float64 by tiled.", 80,
          launch_panels<RegisterTile<4>>},
         {"vectorized",
-         "float4: four numbers an instruction, from memory and from a transposed tile; 8 x 8 outputs a thread; float64 by "
+         "float4: four numbers an instruction, from memory and from a transposed tile; 8 x 8 outputs a thread; float64 "
+         "by "
          "tiled.",
          80, launch_vectorized},
         {"double_buffered",
@@ -440,8 +446,8 @@ DeviceRows<MatmulKernel> matmul_rows() {
          "Tensor cores: factors rounded to tf32 (an error of up to 2^-11 each), sums in float32; float64 by tiled.", 80,
          launch_panels<TensorTile<Tf32>>},
         {"tensor_core_bf16",
-         "Tensor cores: factors rounded to bfloat16 (an error of up to 2^-8 each), sums in float32; float64 by tiled.", 80,
-         launch_panels<TensorTile<Bf16>>},
+         "Tensor cores: factors rounded to bfloat16 (an error of up to 2^-8 each), sums in float32; float64 by tiled.",
+         80, launch_panels<TensorTile<Bf16>>},
     };
 }
 

@@ -30,18 +30,21 @@ KernelTable<Conv2dKernels> table(
     &DeviceKernels::conv2d);
 
 KernelTable<Conv2dBiasGradKernel> bias_grad_table(
-    "conv2d_bias_grad", {
-                            {Device::cpu, "plane_sums",
-                             "Sums each image's channel by vectors, then the images in order.", cpu::conv2d_bias_grad},
-                        },
-                        &DeviceKernels::conv2d_bias_grad);
+    "conv2d_bias_grad",
+    {
+        {Device::cpu, "plane_sums", "Sums each image's channel by vectors, then the images in order.",
+         cpu::conv2d_bias_grad},
+    },
+    &DeviceKernels::conv2d_bias_grad);
 
 // The CUDA kernels count rows and columns of an image in 32 bits, the padding included.
 void require_narrow(const char* op, const Conv2dGeometry& geometry) {
     constexpr int64_t kMost = int64_t{1} << 29;
     const Window& window = geometry.window;
-    for (const auto& [name, size] : {std::pair{"images are", geometry.input}, {"padding is", window.padding},
-                                     {"stride is", window.stride}, {"dilation is", window.dilation}}) {
+    for (const auto& [name, size] : {std::pair{"images are", geometry.input},
+                                     {"padding is", window.padding},
+                                     {"stride is", window.stride},
+                                     {"dilation is", window.dilation}}) {
         require<NotSupported>(size.h <= kMost && size.w <= kMost, op, ": the ", name, " (", size.h, ", ", size.w,
                               "); on a GPU, ", kMost, " is the most. device=\"cpu\" takes more");
     }
@@ -107,8 +110,8 @@ NDArray conv2d(const NDArray& input, const NDArray& weight, const std::optional<
 NDArray conv2d_input_grad(const NDArray& upstream, const NDArray& weight, const Shape& input_shape, Pair stride,
                           std::optional<Pair> padding, Pair dilation, int64_t groups) {
     require_alike("conv2d_input_grad", "upstream", upstream, "weight", weight);
-    const Conv2dGeometry geometry =
-        make_geometry("conv2d_input_grad", upstream.device(), input_shape, weight.shape(), stride, padding, dilation, groups);
+    const Conv2dGeometry geometry = make_geometry("conv2d_input_grad", upstream.device(), input_shape, weight.shape(),
+                                                  stride, padding, dilation, groups);
     require_shape("conv2d_input_grad", "upstream", upstream, output_shape(geometry));
     NDArray input_grad = NDArray::empty(input_shape, upstream.dtype(), upstream.device());
     table.pick(upstream.device()).input_grad(geometry, upstream, weight, input_grad);
@@ -118,8 +121,8 @@ NDArray conv2d_input_grad(const NDArray& upstream, const NDArray& weight, const 
 NDArray conv2d_weight_grad(const NDArray& upstream, const NDArray& input, const Shape& weight_shape, Pair stride,
                            std::optional<Pair> padding, Pair dilation, int64_t groups) {
     require_alike("conv2d_weight_grad", "upstream", upstream, "input", input);
-    const Conv2dGeometry geometry =
-        make_geometry("conv2d_weight_grad", upstream.device(), input.shape(), weight_shape, stride, padding, dilation, groups);
+    const Conv2dGeometry geometry = make_geometry("conv2d_weight_grad", upstream.device(), input.shape(), weight_shape,
+                                                  stride, padding, dilation, groups);
     require_shape("conv2d_weight_grad", "upstream", upstream, output_shape(geometry));
     NDArray weight_grad = NDArray::empty(weight_shape, upstream.dtype(), upstream.device());
     table.pick(upstream.device()).weight_grad(geometry, upstream, input, weight_grad);

@@ -7,14 +7,15 @@ namespace mt {
 namespace {
 
 KernelTable<MatmulKernel> table(
-    "matmul", {
-                  {Device::cpu, "blocked",
-                   "Copies both matrices into panels and keeps a tile of the output in registers while its sum runs.",
-                   cpu::matmul_blocked},
-                  {Device::cpu, "naive", "Three loops: each output element is the dot product of a row and a column.",
-                   cpu::matmul_naive},
-              },
-              &DeviceKernels::matmul);
+    "matmul",
+    {
+        {Device::cpu, "blocked",
+         "Copies both matrices into panels and keeps a tile of the output in registers while its sum runs.",
+         cpu::matmul_blocked},
+        {Device::cpu, "naive", "Three loops: each output element is the dot product of a row and a column.",
+         cpu::matmul_naive},
+    },
+    &DeviceKernels::matmul);
 
 NDArray as_batch(const NDArray& matrix) {
     return matrix.ndim() == 3 ? matrix : matrix.reshape({1, matrix.shape(0), matrix.shape(1)});

@@ -1,4 +1,4 @@
-"""What matrix products and convolutions on a device are compared with: float64, element by element, each element with a derived bound."""
+"""Matrix products and convolutions on a device against float64, element by element, each with a derived bound."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 import mytensor as mt
 
-# The tensor cores' rungs round both factors: a relative error of 2 u + u^2 of each product, u = 2^-11 (tf32), 2^-8 (bfloat16).
+# The tensor cores' rungs round both factors, by u = 2^-11 (tf32) or 2^-8 (bfloat16): an error of 2 u + u^2 a product.
 _UNITS = {"tensor_core_tf32": 2**-11, "tensor_core": 2**-11, "tensor_core_bf16": 2**-8}
 
 
@@ -19,11 +19,13 @@ def within(got: backend.NDArray, wanted: np.ndarray, bound: np.ndarray, what: st
     assert values.shape == wanted.shape, f"{what}: shape {values.shape}, wanted {wanted.shape}"
     error = np.abs(values - wanted)
     is_right = error <= bound
-    assert is_right.all(), f"{what}: {np.sum(~is_right)} wrong, first {values[~is_right][:3]}, wanted {wanted[~is_right][:3]}"
+    assert is_right.all(), (
+        f"{what}: {np.sum(~is_right)} wrong, first {values[~is_right][:3]}, wanted {wanted[~is_right][:3]}"
+    )
 
 
 def _relative(rung: str, length: int, dtype) -> float:
-    """The bound of a sum of `length` products and a bias, relative to the sum of their magnitudes, in any order of adding.
+    """The bound of a sum of `length` products and a bias, relative to the sum of their magnitudes, in any order.
 
     eps is twice the unit roundoff: it covers the second-order terms.
     """
@@ -40,9 +42,11 @@ def _numbers(rng: np.random.Generator, shape, dtype) -> np.ndarray:
 
 
 class MatmulCase:
-    """op(a) . op(b): batch, m, k, n and which of the two is transposed; without a batch and with b transposed also linear with a bias."""
+    """op(a) . op(b), where sizes is (batch, m, k, n); a batch of one also without it, and with b transposed linear."""
 
-    def __init__(self, rng: np.random.Generator, sizes: tuple[int, int, int, int], transposed: tuple[bool, bool], dtype):
+    def __init__(
+        self, rng: np.random.Generator, sizes: tuple[int, int, int, int], transposed: tuple[bool, bool], dtype
+    ):
         batch, m, k, n = sizes
         self.name = f"{sizes} {transposed} {np.dtype(dtype).name}"
         self.transposed, self.dtype, self.length = transposed, dtype, k
@@ -111,6 +115,8 @@ class ConvCase:
         lengths = (taps, taps * self.weight.shape[0] // max(self.weight.shape[1], 1), positions, positions)
         rungs = (rung, rung, rung, "two_stage")
         names = ("output", "input gradient", "weight gradient", "bias gradient")
-        for name, output, values, scale, length, which in zip(names, got, wanted, magnitudes, lengths, rungs, strict=True):
+        for name, output, values, scale, length, which in zip(
+            names, got, wanted, magnitudes, lengths, rungs, strict=True
+        ):
             bound = _relative(which, length, self.dtype) * scale
             within(output, values, bound, f"{rung} {bias_grad_rung or ''} {self.name}: {name}")

@@ -1,4 +1,4 @@
-"""Convolution and its gradients on a device: every rung against torch in float64, in two orders of the threads, and watched."""
+"""Convolution and its gradients on a device: every rung against torch in float64, in two orders, and watched."""
 
 import secrets
 

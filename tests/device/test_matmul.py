@@ -15,7 +15,8 @@ import mytensor as mt
 RUNGS = [row["name"] for row in backend.kernels("matmul", "simt")]
 TRANSPOSED = list(itertools.product((False, True), repeat=2))
 
-# batch, m, k, n: one tile, several and parts of one; whole float4s and not; sums long enough for slices; nothing to sum, nothing at all.
+# batch, m, k, n: one tile, several and parts of one; whole float4s and not; sums long enough for slices; nothing to
+# sum, nothing at all.
 SIZES = [
     (1, 5, 7, 3),
     (2, 33, 65, 70),

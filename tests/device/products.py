@@ -19,7 +19,9 @@ def within(got: backend.NDArray, wanted: np.ndarray, bound: np.ndarray, what: st
     assert values.shape == wanted.shape, f"{what}: shape {values.shape}, wanted {wanted.shape}"
     error = np.abs(values - wanted)
     is_right = error <= bound
-    assert is_right.all(), f"{what}: {np.sum(~is_right)} wrong, first {values[~is_right][:3]}, wanted {wanted[~is_right][:3]}"
+    assert is_right.all(), (
+        f"{what}: {np.sum(~is_right)} wrong, first {values[~is_right][:3]}, wanted {wanted[~is_right][:3]}"
+    )
 
 
 def _relative(rung: str, length: int, dtype) -> float:
@@ -42,7 +44,9 @@ def _numbers(rng: np.random.Generator, shape, dtype) -> np.ndarray:
 class MatmulCase:
     """op(a) . op(b): batch, m, k, n and which of the two is transposed; without a batch and with b transposed also linear with a bias."""
 
-    def __init__(self, rng: np.random.Generator, sizes: tuple[int, int, int, int], transposed: tuple[bool, bool], dtype):
+    def __init__(
+        self, rng: np.random.Generator, sizes: tuple[int, int, int, int], transposed: tuple[bool, bool], dtype
+    ):
         batch, m, k, n = sizes
         self.name = f"{sizes} {transposed} {np.dtype(dtype).name}"
         self.transposed, self.dtype, self.length = transposed, dtype, k
@@ -111,6 +115,8 @@ class ConvCase:
         lengths = (taps, taps * self.weight.shape[0] // max(self.weight.shape[1], 1), positions, positions)
         rungs = (rung, rung, rung, "two_stage")
         names = ("output", "input gradient", "weight gradient", "bias gradient")
-        for name, output, values, scale, length, which in zip(names, got, wanted, magnitudes, lengths, rungs, strict=True):
+        for name, output, values, scale, length, which in zip(
+            names, got, wanted, magnitudes, lengths, rungs, strict=True
+        ):
             bound = _relative(which, length, self.dtype) * scale
             within(output, values, bound, f"{rung} {bias_grad_rung or ''} {self.name}: {name}")

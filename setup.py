@@ -93,7 +93,7 @@ class BuildError(SystemExit):
 
 
 def relative(path: pathlib.Path) -> str:
-    """As the compilers see it, who run in ROOT: what they note of an object's sources then holds for a copied folder too."""
+    """As the compilers see it, who run in ROOT: what they note of an object's sources then holds for a copy too."""
     return path.relative_to(ROOT).as_posix()
 
 

@@ -1,4 +1,4 @@
-"""The tests of the emulated kernels reject the wrong ones of mutants/device_table.py: planted in csrc/cuda/, compiled and run.
+"""The tests of the emulated kernels reject the wrong ones of mutants/device_table.py, planted in csrc/cuda/ and run.
 
 Only the changed source is compiled; the other objects are those of the ordinary build.
 """
@@ -35,7 +35,8 @@ def test_every_original_occurs_once():
     for mutant in MUTANTS:
         count = (CSRC / mutant.file).read_text().count(mutant.original)
         assert count == 1, (
-            f"'{mutant.name}': its text occurs {count} times in csrc/{mutant.file}; bring mutants/device_table.py up to date"
+            f"'{mutant.name}': its text occurs {count} times in csrc/{mutant.file}; bring mutants/device_table.py up to "
+            "date"
         )
 
 

@@ -36,10 +36,10 @@ def test_bad_seeds():
 
 def test_use_kernel():
     op = "conv2d"
-    names = [kernel["name"] for kernel in mt.kernels(op)]
+    names = [kernel["name"] for kernel in mt.kernels(op, "cpu")]
 
     def selected():
-        return [kernel["name"] for kernel in mt.kernels(op) if kernel["selected"]]
+        return [kernel["name"] for kernel in mt.kernels(op, "cpu") if kernel["selected"]]
 
     default = selected()
     with mt.use_kernel(op, names[-1]):

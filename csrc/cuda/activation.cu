@@ -1,7 +1,8 @@
 // Functions of one element. The rungs of relu and its derivative:
 //
 //   elements   one thread an element; a warp reads and writes 32 neighbours, 128 bytes
-//   float4     one thread four neighbouring elements, with one 16-byte load and store: a quarter of the instructions for
+//   float4     one thread four neighbouring elements, with one 16-byte load and store: a quarter of the instructions
+//   for
 //              the same bytes
 //
 // The other functions have the first rung only.

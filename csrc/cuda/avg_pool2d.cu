@@ -1,5 +1,5 @@
-// Average pooling: one thread an output adds up its window. Its derivative: one thread an element of the input gathers its
-// share of every window that holds it, so no two threads write one place.
+// Average pooling: one thread an output adds up its window. Its derivative: one thread an element of the input gathers
+// its share of every window that holds it, so no two threads write one place.
 //
 // input (N, C, H, W); output (N, C, OH, OW).
 #include "kernels.h"
@@ -20,8 +20,8 @@ struct Sizes {
     __host__ __device__ int64_t inputs() const { return planes * input.h * input.w; }
 };
 
-// The elements [begin, end) of a side that a window covers. `counted` also includes the padding, but not what lies beyond
-// it.
+// The elements [begin, end) of a side that a window covers. `counted` also includes the padding, but not what lies
+// beyond it.
 struct Span {
     int64_t begin, end, counted;
 };

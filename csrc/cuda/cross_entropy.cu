@@ -1,9 +1,11 @@
 // Cross entropy of logits (N, C, inner) and target classes. The rungs:
 //
 //   naive         one thread an item, and the formula as it stands: exp of the logits themselves, which overflows
-//   log_sum_exp   the maximum is taken off before exp, so nothing overflows; a warp an item: its lanes read neighbouring
+//   log_sum_exp   the maximum is taken off before exp, so nothing overflows; a warp an item: its lanes read
+//   neighbouring
 //                 classes and find maximum and sum through shuffles. The logits are read twice
-//   online        maximum and sum in one pass (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018):
+//   online        maximum and sum in one pass (Milakov and Gimelshein, "Online normalizer calculation for softmax",
+//   2018):
 //                 when a larger maximum turns up, the sum so far is scaled down to it. The logits are read once
 //
 // and of its derivative, softmax minus the one-hot target: naive (one thread an item) and warp.
@@ -28,12 +30,8 @@ struct Options {
 
 template <class T>
 Options<T> options_of(const NDArray& logits, const LossOptions& options) {
-    return {logits.shape(0) * logits.shape(2),
-            logits.shape(1),
-            logits.shape(2),
-            options.ignore_index,
-            static_cast<T>(options.label_smoothing),
-            options.reduction};
+    return {logits.shape(0) * logits.shape(2),       logits.shape(1),  logits.shape(2), options.ignore_index,
+            static_cast<T>(options.label_smoothing), options.reduction};
 }
 
 // ---------------------------------------------------------------------------------------------------------- forward
@@ -134,8 +132,8 @@ __global__ void cross_entropy(const T* logits, const int64_t* target, const T* w
 
 // ---------------------------------------------------------------------------------------------------------- backward
 
-// The probabilities are exp(x - log_sum_exp), so that the forward pass need not keep them. The rounding error of a large
-// log_sum_exp would be a common factor of them all: dividing by their sum takes it out.
+// The probabilities are exp(x - log_sum_exp), so that the forward pass need not keep them. The rounding error of a
+// large log_sum_exp would be a common factor of them all: dividing by their sum takes it out.
 template <class Team, class T>
 __global__ void softmax_minus_one_hot(const T* upstream, const T* logits, const int64_t* target, const T* log_sum_exp,
                                       const T* total_weight, const T* weight, T* gradient, Options<T> options) {

@@ -33,8 +33,8 @@ Walk<Inputs> walk_of(const Broadcast<Inputs>& plan) {
     return walk;
 }
 
-// Where the inputs' elements for element i of the output stand. Arrays of one shape are one long dimension: then there is
-// nothing to divide.
+// Where the inputs' elements for element i of the output stand. Arrays of one shape are one long dimension: then there
+// is nothing to divide.
 template <int Inputs>
 struct Places {
     int64_t of[Inputs];
@@ -181,16 +181,14 @@ void launch_combine(const Broadcast<2>& plan, const NDArray& a, const NDArray& b
 
 template <class Operation>
 void launch_arithmetic(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& output) {
-    dispatch_all_device(a.dtype(), [&](auto zero) {
-        launch_combine<Operation, decltype(zero), decltype(zero)>(plan, a, b, output);
-    });
+    dispatch_all_device(
+        a.dtype(), [&](auto zero) { launch_combine<Operation, decltype(zero), decltype(zero)>(plan, a, b, output); });
 }
 
 template <class Operation>
 void launch_floating(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& output) {
-    dispatch_floating_device(a.dtype(), [&](auto zero) {
-        launch_combine<Operation, decltype(zero), decltype(zero)>(plan, a, b, output);
-    });
+    dispatch_floating_device(
+        a.dtype(), [&](auto zero) { launch_combine<Operation, decltype(zero), decltype(zero)>(plan, a, b, output); });
 }
 
 template <class Operation>

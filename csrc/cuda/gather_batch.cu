@@ -1,7 +1,8 @@
 // A training batch from the data set: uint8 images, chosen by an index, become normalised float32. The rungs:
 //
 //   pixels   one thread a pixel and channel: reads a byte, writes four
-//   four     one thread four neighbouring pixels of a row: one float4 is written, and what they have in common (the image,
+//   four     one thread four neighbouring pixels of a row: one float4 is written, and what they have in common (the
+//   image,
 //            the row, the channel's mean) is worked out once
 #include "kernels.h"
 #include "launch.h"
@@ -72,17 +73,8 @@ __global__ void gather_four(Batch batch, float* output) {
 
 Batch batch_of(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
                const uint8_t* flip, const int64_t* crop, int64_t padding, const NDArray& output) {
-    return {images.data<uint8_t>(),
-            index.data<int64_t>(),
-            mean.data<float>(),
-            std.data<float>(),
-            flip,
-            crop,
-            padding,
-            output.shape(0),
-            output.shape(1),
-            output.shape(2),
-            output.shape(3)};
+    return {images.data<uint8_t>(), index.data<int64_t>(), mean.data<float>(), std.data<float>(), flip, crop, padding,
+            output.shape(0),        output.shape(1),       output.shape(2),    output.shape(3)};
 }
 
 void launch_pixels(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
@@ -102,8 +94,9 @@ void launch_four(const NDArray& images, const NDArray& index, const NDArray& mea
 
 DeviceRows<GatherBatchKernel> gather_batch_rows() {
     return {
-        {"four", "One thread four neighbouring pixels, written as a float4; widths that are no multiple of 4: as pixels.",
-         80, launch_four},
+        {"four",
+         "One thread four neighbouring pixels, written as a float4; widths that are no multiple of 4: as pixels.", 80,
+         launch_four},
         {"pixels", "One thread a pixel and channel.", 80, launch_pixels},
     };
 }

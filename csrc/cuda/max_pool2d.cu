@@ -1,9 +1,11 @@
 // Max pooling and its derivative. The rungs:
 //
 //   naive    one thread an output: it walks over its window
-//   float4   2x2 windows, two apart: one thread two neighbouring outputs, whose windows are two float4, one above the other
+//   float4   2x2 windows, two apart: one thread two neighbouring outputs, whose windows are two float4, one above the
+//   other
 //
-//   gather   (derivative) one thread an element of the input: it looks at the windows that hold it and adds what belongs to
+//   gather   (derivative) one thread an element of the input: it looks at the windows that hold it and adds what
+//   belongs to
 //            those whose maximum it was. No two threads write one place: the same bits every time
 //   atomic   (derivative) one thread an output adds its upstream element at its index
 //
@@ -90,8 +92,8 @@ __global__ void max_pool_float4(const float* input, float* output, int64_t* indi
 
 // ---------------------------------------------------------------------------------------------------------- backward
 
-// The outputs [first, end) whose windows may hold input element `at` of a side. All of them, where the window is not known
-// (its kernel is 0).
+// The outputs [first, end) whose windows may hold input element `at` of a side. All of them, where the window is not
+// known (its kernel is 0).
 struct Range {
     int64_t first, end;
 };
@@ -142,10 +144,8 @@ __global__ void max_pool_atomic(const T* upstream, const int64_t* indices, T* gr
 // ---------------------------------------------------------------------------------------------------------- launchers
 
 Sizes sizes_of(const NDArray& input, const NDArray& output, const Window& window) {
-    return {input.shape(0) * input.shape(1),
-            {input.shape(2), input.shape(3)},
-            {output.shape(2), output.shape(3)},
-            window};
+    return {
+        input.shape(0) * input.shape(1), {input.shape(2), input.shape(3)}, {output.shape(2), output.shape(3)}, window};
 }
 
 void launch_naive(const NDArray& input, const Window& window, NDArray& output, NDArray& indices) {
@@ -191,8 +191,8 @@ bool launch_atomic(const NDArray& upstream, const NDArray& indices, const Window
 DeviceRows<MaxPoolKernel> max_pool2d_rows() {
     return {
         {"float4",
-         "2x2 windows, two apart: a thread reads two float4 and has two outputs; other windows and float64: as naive.", 80,
-         launch_float4},
+         "2x2 windows, two apart: a thread reads two float4 and has two outputs; other windows and float64: as naive.",
+         80, launch_float4},
         {"naive", "One thread an output walks over its window.", 80, launch_naive},
     };
 }
@@ -201,7 +201,8 @@ DeviceRows<MaxPoolBackwardKernel> max_pool2d_backward_rows() {
     return {
         {"gather", "One thread an element of the input adds up the windows whose maximum it was.", 80, launch_gather},
         {"atomic",
-         "Every output adds its upstream element at its index; where windows overlap, in an order, and so with bits, that "
+         "Every output adds its upstream element at its index; where windows overlap, in an order, and so with bits, "
+         "that "
          "vary from run to run.",
          80, launch_atomic},
     };

@@ -1,5 +1,6 @@
-// Random draws from Philox4x32-10: one thread a counter, which makes 16 bytes, four float32 or two float64. The numbers are
-// the CPU's, bit for bit: the same integers, the same polynomials, every rounding spelt out (cpu/random.cpp says more).
+// Random draws from Philox4x32-10: one thread a counter, which makes 16 bytes, four float32 or two float64. The numbers
+// are the CPU's, bit for bit: the same integers, the same polynomials, every rounding spelt out (cpu/random.cpp says
+// more).
 #include "kernels.h"
 #include "launch.h"
 

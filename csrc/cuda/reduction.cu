@@ -2,7 +2,8 @@
 //
 //   naive       one thread a result: it walks over all elements by itself. The sum of a whole array is the work of one
 //               thread, and neighbouring threads read far apart
-//   two_stage   the elements of a result are cut into chunks, a block each. Its threads read neighbours and combine what
+//   two_stage   the elements of a result are cut into chunks, a block each. Its threads read neighbours and combine
+//   what
 //               they have through shuffles (last dimension reduced) or shared memory (last dimension kept); a second
 //               launch combines the chunks. The chunks depend on the shape alone and everything is combined in a fixed
 //               order: the same bits every time, without atomics
@@ -41,8 +42,8 @@ template <class T>
 struct Maximum {
     using Accumulator = T;
     using Result = T;
-    static constexpr T kStart = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
-                                                            : std::numeric_limits<T>::lowest();
+    static constexpr T kStart =
+        std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
     __device__ static T start() { return kStart; }
     __device__ static T include(T best, T value) { return value > best || value != value ? value : best; }
     __device__ static T merge(T a, T b) { return include(a, b); }
@@ -53,8 +54,8 @@ template <class T>
 struct Minimum {
     using Accumulator = T;
     using Result = T;
-    static constexpr T kStart = std::is_floating_point_v<T> ? std::numeric_limits<T>::infinity()
-                                                            : std::numeric_limits<T>::max();
+    static constexpr T kStart =
+        std::is_floating_point_v<T> ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
     __device__ static T start() { return kStart; }
     __device__ static T include(T best, T value) { return value < best || value != value ? value : best; }
     __device__ static T merge(T a, T b) { return include(a, b); }
@@ -112,13 +113,14 @@ __global__ void reduce_naive(const T* x, typename Reducer::Result* output, Walks
     if (result >= walks.kept.count) return;
     const int64_t first = walks.kept.offset(result);
     auto total = Reducer::start();
-    for (int64_t k = 0; k < walks.reduced.count; k++) total = Reducer::include(total, x[first + walks.reduced.offset(k)]);
+    for (int64_t k = 0; k < walks.reduced.count; k++)
+        total = Reducer::include(total, x[first + walks.reduced.offset(k)]);
     output[result] = Reducer::finish(total, walks.reduced.count);
 }
 
 // ---------------------------------------------------------------------------------------------------------- two stages
 
-constexpr int kThreads = 256;       // a block
+constexpr int kThreads = 256;  // a block
 constexpr int kWarps = kThreads / 32;
 constexpr int64_t kRowChunk = 4096;    // elements of one result a block takes: 16 a thread
 constexpr int64_t kColumnChunk = 256;  // the same where 32 results share the block: 32 a thread
@@ -203,7 +205,8 @@ __global__ void merge_chunks(const typename Reducer::Accumulator* parts, typenam
 
 // ---------------------------------------------------------------------------------------------------------- argmax
 
-// Is (value, place) to be taken rather than (best, best_place)? The larger, a NaN before any number, the first of equals.
+// Is (value, place) to be taken rather than (best, best_place)? The larger, a NaN before any number, the first of
+// equals.
 template <class T>
 __device__ bool is_better(T value, int64_t place, T best, int64_t best_place) {
     const bool is_nan = value != value, best_is_nan = best != best;
@@ -267,26 +270,22 @@ void launch_two_stage(const ReducedDimensions& reduction, const NDArray& x, NDAr
 
 template <template <class> class Reducer>
 void naive(const ReducedDimensions& reduction, const NDArray& x, NDArray& output) {
-    dispatch_all_device(x.dtype(), [&](auto zero) {
-        launch_naive<Reducer<decltype(zero)>, decltype(zero)>(reduction, x, output);
-    });
+    dispatch_all_device(
+        x.dtype(), [&](auto zero) { launch_naive<Reducer<decltype(zero)>, decltype(zero)>(reduction, x, output); });
 }
 template <template <class> class Reducer>
 void two_stage(const ReducedDimensions& reduction, const NDArray& x, NDArray& output) {
-    dispatch_all_device(x.dtype(), [&](auto zero) {
-        launch_two_stage<Reducer<decltype(zero)>, decltype(zero)>(reduction, x, output);
-    });
+    dispatch_all_device(
+        x.dtype(), [&](auto zero) { launch_two_stage<Reducer<decltype(zero)>, decltype(zero)>(reduction, x, output); });
 }
 
 void naive_mean(const ReducedDimensions& reduction, const NDArray& x, NDArray& output) {
-    dispatch_floating_device(x.dtype(), [&](auto zero) {
-        launch_naive<Mean<decltype(zero)>, decltype(zero)>(reduction, x, output);
-    });
+    dispatch_floating_device(
+        x.dtype(), [&](auto zero) { launch_naive<Mean<decltype(zero)>, decltype(zero)>(reduction, x, output); });
 }
 void two_stage_mean(const ReducedDimensions& reduction, const NDArray& x, NDArray& output) {
-    dispatch_floating_device(x.dtype(), [&](auto zero) {
-        launch_two_stage<Mean<decltype(zero)>, decltype(zero)>(reduction, x, output);
-    });
+    dispatch_floating_device(
+        x.dtype(), [&](auto zero) { launch_two_stage<Mean<decltype(zero)>, decltype(zero)>(reduction, x, output); });
 }
 
 template <class Team>

@@ -2,7 +2,8 @@
 //
 //   elements   (index_select) one thread an element
 //
-//   first      (backward) one thread an element of the upstream; of the rows with one index, the first adds up all. No two
+//   first      (backward) one thread an element of the upstream; of the rows with one index, the first adds up all. No
+//   two
 //              threads write one place, and the order is the index's: the same bits every time
 //   atomic     (backward) every element of the upstream adds itself to its row
 #include "kernels.h"
@@ -79,9 +80,11 @@ DeviceRows<RowsKernel> index_select_rows() {
 }
 DeviceRows<RowsKernel> index_select_backward_rows() {
     return {
-        {"first", "Of the upstream rows with one index, the first adds up all, in the index's order.", 80, launch_first},
+        {"first", "Of the upstream rows with one index, the first adds up all, in the index's order.", 80,
+         launch_first},
         {"atomic",
-         "Every element of the upstream adds itself to its row, in an order, and so with bits, that vary from run to run.",
+         "Every element of the upstream adds itself to its row, in an order, and so with bits, that vary from run to "
+         "run.",
          80, launch_atomic},
     };
 }

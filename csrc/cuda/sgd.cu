@@ -2,7 +2,8 @@
 //
 //   one_launch_a_tensor   a launch for every parameter: a small network has ten small ones, and starting a kernel takes
 //                         longer than any of them
-//   multi_tensor          one launch for all: the kernel's parameters carry a list of the tensors, and every block finds
+//   multi_tensor          one launch for all: the kernel's parameters carry a list of the tensors, and every block
+//   finds
 //                         its own there
 #include <algorithm>
 
@@ -12,7 +13,7 @@
 namespace mt {
 namespace {
 
-constexpr int kThreads = 256;      // a block
+constexpr int kThreads = 256;     // a block
 constexpr int kMostTensors = 64;  // a launch; the list must fit the 4 KiB of a kernel's parameters
 
 // The settings in the parameters' own type, as torch rounds them.

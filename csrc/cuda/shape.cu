@@ -1,8 +1,10 @@
 // Ops that move elements and compute nothing. The rungs of permute:
 //
-//   naive   thread i writes element i of the output; where the dimensions change places, a warp reads 32 elements from 32
+//   naive   thread i writes element i of the output; where the dimensions change places, a warp reads 32 elements from
+//   32
 //           places far apart
-//   tiled   a block takes a tile of 32 x 32 elements into shared memory, in the order of the input, and writes it in the
+//   tiled   a block takes a tile of 32 x 32 elements into shared memory, in the order of the input, and writes it in
+//   the
 //           order of the output: both sides go along neighbours
 //
 // and of cat, narrow and narrow_backward, which move contiguous slabs:
@@ -72,8 +74,8 @@ __global__ void permute_naive(const T* x, T* output, Walk walk, int64_t count) {
 constexpr int kTile = 32;
 constexpr int kTileRows = 8;  // a block has 32 x 8 threads; each takes four elements of the tile
 
-// Two dimensions of the output that change places: `row`, along which the input goes on by one, and `column`, along which
-// the output does. A block takes one tile of one place of the others.
+// Two dimensions of the output that change places: `row`, along which the input goes on by one, and `column`, along
+// which the output does. A block takes one tile of one place of the others.
 struct Turn {
     int64_t rows, columns;              // sizes of the two
     int64_t column_stride, row_stride;  // of a column step in the input, of a row step in the output
@@ -82,8 +84,8 @@ struct Turn {
 
 template <class T>
 __global__ void permute_tiled(const T* x, T* output, Walk others, Turn turn) {
-    // One element more a row: else the 32 elements of a column would lie in one bank of the shared memory, to be read one
-    // after the other.
+    // One element more a row: else the 32 elements of a column would lie in one bank of the shared memory, to be read
+    // one after the other.
     __shared__ T tile[kTile][kTile + 1];
     const int64_t first_column = blockIdx.x % turn.tiles_across * kTile;
     const int64_t first_row = blockIdx.x / turn.tiles_across % turn.tiles_down * kTile;
@@ -92,12 +94,14 @@ __global__ void permute_tiled(const T* x, T* output, Walk others, Turn turn) {
 
     for (int step = threadIdx.y; step < kTile; step += kTileRows) {
         const int64_t row = first_row + threadIdx.x, column = first_column + step;
-        if (row < turn.rows && column < turn.columns) tile[step][threadIdx.x] = x[from + row + column * turn.column_stride];
+        if (row < turn.rows && column < turn.columns)
+            tile[step][threadIdx.x] = x[from + row + column * turn.column_stride];
     }
     __syncthreads();
     for (int step = threadIdx.y; step < kTile; step += kTileRows) {
         const int64_t row = first_row + step, column = first_column + threadIdx.x;
-        if (row < turn.rows && column < turn.columns) output[to + row * turn.row_stride + column] = tile[threadIdx.x][step];
+        if (row < turn.rows && column < turn.columns)
+            output[to + row * turn.row_stride + column] = tile[threadIdx.x][step];
     }
 }
 
@@ -211,15 +215,13 @@ void dispatch_words(const NDArray& x, const Slabs& slabs, const NDArray& output,
 }
 
 void launch_copy_words(const NDArray& x, const Slabs& slabs, NDArray& output, int64_t out_start, int64_t out_stride) {
-    dispatch_words(x, slabs, output, out_start, out_stride, [&](auto zero) {
-        launch_copy<decltype(zero)>(x, slabs, output, out_start, out_stride);
-    });
+    dispatch_words(x, slabs, output, out_start, out_stride,
+                   [&](auto zero) { launch_copy<decltype(zero)>(x, slabs, output, out_start, out_stride); });
 }
 
 void launch_pad_words(const NDArray& x, const Slabs& slabs, NDArray& output, int64_t out_start, int64_t out_stride) {
-    dispatch_words(x, slabs, output, out_start, out_stride, [&](auto zero) {
-        launch_pad<decltype(zero)>(x, slabs, output, out_start, out_stride);
-    });
+    dispatch_words(x, slabs, output, out_start, out_stride,
+                   [&](auto zero) { launch_pad<decltype(zero)>(x, slabs, output, out_start, out_stride); });
 }
 
 DeviceRows<SlabsKernel> rungs(SlabsKernel words, SlabsKernel bytes) {

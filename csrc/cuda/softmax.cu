@@ -1,7 +1,9 @@
-// softmax, log_softmax, their derivatives, and logsumexp, along the middle dimension of (outer, length, inner). The rungs:
+// softmax, log_softmax, their derivatives, and logsumexp, along the middle dimension of (outer, length, inner). The
+// rungs:
 //
 //   naive   one thread a slice: where the slices are rows (inner is 1), a warp's threads read from 32 rows at once
-//   warp    32 threads a slice: they read neighbours, and find maximum and sum through shuffles. Slices that are columns
+//   warp    32 threads a slice: they read neighbours, and find maximum and sum through shuffles. Slices that are
+//   columns
 //           stay with one thread each: there, neighbouring threads have neighbouring columns
 //
 // The kernels are written once, for a Team of either size (team.h).
@@ -49,7 +51,8 @@ __global__ void softmax_of_team(const T* x, T* output, Slices slices) {
         output[k * slices.inner] = ::exp(x[k * slices.inner] - maximum) / sum;
 }
 
-// (x - maximum) - log sum: the maximum first, since maximum + log sum would round away the log of the sum where x is large.
+// (x - maximum) - log sum: the maximum first, since maximum + log sum would round away the log of the sum where x is
+// large.
 template <class Team, class T>
 __global__ void log_softmax_of_team(const T* x, T* output, Slices slices) {
     const int64_t slice = Team::row();
@@ -62,8 +65,8 @@ __global__ void log_softmax_of_team(const T* x, T* output, Slices slices) {
         output[k * slices.inner] = (x[k * slices.inner] - maximum) - log_sum;
 }
 
-// An infinite maximum is not taken off, since infinity - infinity is NaN: a slice of minus infinities then gives log(0),
-// minus infinity, and one that holds infinity gives infinity.
+// An infinite maximum is not taken off, since infinity - infinity is NaN: a slice of minus infinities then gives
+// log(0), minus infinity, and one that holds infinity gives infinity.
 template <class Team, class T>
 __global__ void logsumexp_of_team(const T* x, T* output, Slices slices) {
     const int64_t slice = Team::row();
@@ -108,9 +111,7 @@ __global__ void log_softmax_backward_of_team(const T* upstream, const T* output,
 
 // ---------------------------------------------------------------------------------------------------------- launchers
 
-Slices slices_of(const NDArray& array) {
-    return {array.shape(0) * array.shape(2), array.shape(1), array.shape(2)};
-}
+Slices slices_of(const NDArray& array) { return {array.shape(0) * array.shape(2), array.shape(1), array.shape(2)}; }
 
 // Calls body(zero, Team{}): a warp a slice where the slices are rows and the rung asks for warps.
 template <class MostTeam, class Body>
@@ -180,8 +181,9 @@ void launch_log_softmax_backward(const NDArray& upstream, const NDArray& output,
 
 template <class Kernel>
 DeviceRows<Kernel> rungs(Kernel warp, Kernel naive) {
-    return {{"warp", "32 threads a row, which read neighbours and combine through shuffles; columns: as naive.", 80, warp},
-            {"naive", "One thread a slice.", 80, naive}};
+    return {
+        {"warp", "32 threads a row, which read neighbours and combine through shuffles; columns: as naive.", 80, warp},
+        {"naive", "One thread a slice.", 80, naive}};
 }
 
 }  // namespace

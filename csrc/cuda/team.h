@@ -1,5 +1,5 @@
-// Who works on one row of numbers: a thread by itself, or the 32 threads of a warp together. A kernel that is written for
-// a Team is both rungs at once:
+// Who works on one row of numbers: a thread by itself, or the 32 threads of a warp together. A kernel that is written
+// for a Team is both rungs at once:
 //
 //     const int64_t row = Team::row();
 //     if (row >= rows) return;
@@ -35,8 +35,8 @@ struct OneWarp {
     __device__ static int64_t row() { return (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / kSize; }
     __device__ static int rank() { return static_cast<int>(threadIdx.x) % kSize; }
 
-    // A butterfly: after 5 exchanges, with the lanes 16, 8, 4, 2 and 1 away, every lane has the sum of all. The registers
-    // of a warp are read directly; no shared memory, no barrier.
+    // A butterfly: after 5 exchanges, with the lanes 16, 8, 4, 2 and 1 away, every lane has the sum of all. The
+    // registers of a warp are read directly; no shared memory, no barrier.
     template <class T>
     __device__ static T sum(T value) {
         for (int away = kSize / 2; away > 0; away /= 2) value += __shfl_xor_sync(kAllLanes, value, away);

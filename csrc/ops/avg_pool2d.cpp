@@ -8,13 +8,16 @@ namespace mt {
 namespace {
 
 KernelTable<AvgPoolKernel> table(
-    "avg_pool2d", {{Device::cpu, "vectorised",
-                    "Adds the windows of several neighbouring outputs at once, one window element after the other.",
-                    cpu::avg_pool2d}}, &DeviceKernels::avg_pool2d);
+    "avg_pool2d",
+    {{Device::cpu, "vectorised",
+      "Adds the windows of several neighbouring outputs at once, one window element after the other.",
+      cpu::avg_pool2d}},
+    &DeviceKernels::avg_pool2d);
 KernelTable<AvgPoolBackwardKernel> backward_table(
     "avg_pool2d_backward",
     {{Device::cpu, "scatter", "Zeroes a plane, then adds each upstream element to the whole of its window.",
-      cpu::avg_pool2d_backward}}, &DeviceKernels::avg_pool2d_backward);
+      cpu::avg_pool2d_backward}},
+    &DeviceKernels::avg_pool2d_backward);
 
 AverageDivisor make_divisor(const char* op, bool count_include_pad, std::optional<int64_t> divisor_override) {
     require<ValueError>(divisor_override != 0, op,

@@ -27,7 +27,8 @@ NDArray cross_entropy_backward(const NDArray& upstream, const NDArray& logits, c
                                const std::optional<NDArray>& weight, const std::string& reduction, int64_t ignore_index,
                                double label_smoothing);
 
-// Kernels: logits and gradient (N, C, inner); target, item_losses and log_sum_exp: N * inner items; weight null or (C,).
+// Kernels: logits and gradient (N, C, inner); target, item_losses and log_sum_exp: N * inner items; weight null or
+// (C,).
 using CrossEntropyKernel = void (*)(const NDArray& logits, const NDArray& target, const NDArray* weight,
                                     const LossOptions& options, NDArray& item_losses, NDArray& log_sum_exp);
 using CrossEntropyBackwardKernel = void (*)(const NDArray& upstream, const NDArray& logits, const NDArray& target,

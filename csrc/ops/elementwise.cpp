@@ -17,18 +17,23 @@ BinaryTable mul_table("mul", {{Device::cpu, "simd", kIdea, &cpu::mul}}, &DeviceK
 BinaryTable maximum_table("maximum", {{Device::cpu, "simd", kIdea, &cpu::maximum}}, &DeviceKernels::maximum);
 BinaryTable minimum_table("minimum", {{Device::cpu, "simd", kIdea, &cpu::minimum}}, &DeviceKernels::minimum);
 BinaryTable div_table("div", {{Device::cpu, "simd", kIdea, &cpu::div}}, &DeviceKernels::div);
-BinaryTable pow_table("pow", {{Device::cpu, "library", "the C library's pow, element by element", &cpu::pow}}, &DeviceKernels::pow);
+BinaryTable pow_table("pow", {{Device::cpu, "library", "the C library's pow, element by element", &cpu::pow}},
+                      &DeviceKernels::pow);
 BinaryTable eq_table("eq", {{Device::cpu, "simd", kIdea, &cpu::eq}}, &DeviceKernels::eq);
 BinaryTable ne_table("ne", {{Device::cpu, "simd", kIdea, &cpu::ne}}, &DeviceKernels::ne);
 BinaryTable lt_table("lt", {{Device::cpu, "simd", kIdea, &cpu::lt}}, &DeviceKernels::lt);
 BinaryTable le_table("le", {{Device::cpu, "simd", kIdea, &cpu::le}}, &DeviceKernels::le);
 BinaryTable gt_table("gt", {{Device::cpu, "simd", kIdea, &cpu::gt}}, &DeviceKernels::gt);
 BinaryTable ge_table("ge", {{Device::cpu, "simd", kIdea, &cpu::ge}}, &DeviceKernels::ge);
-KernelTable<WhereKernel> where_table("where", {{Device::cpu, "simd", "loads both sides and keeps one: no branches",
-                                                     &cpu::where}}, &DeviceKernels::where);
-KernelTable<AddScaledKernel> add_scaled_table("add_", {{Device::cpu, "simd", kIdea, &cpu::add_scaled_}}, &DeviceKernels::add_scaled);
-KernelTable<BroadcastKernel> broadcast_table("broadcast_to", {{Device::cpu, "runs", "copies or fills run by run",
-                                                                    &cpu::broadcast}}, &DeviceKernels::broadcast);
+KernelTable<WhereKernel> where_table("where",
+                                     {{Device::cpu, "simd", "loads both sides and keeps one: no branches",
+                                       &cpu::where}},
+                                     &DeviceKernels::where);
+KernelTable<AddScaledKernel> add_scaled_table("add_", {{Device::cpu, "simd", kIdea, &cpu::add_scaled_}},
+                                              &DeviceKernels::add_scaled);
+KernelTable<BroadcastKernel> broadcast_table("broadcast_to",
+                                             {{Device::cpu, "runs", "copies or fills run by run", &cpu::broadcast}},
+                                             &DeviceKernels::broadcast);
 
 void require_alike(const char* op, const char* a_name, const NDArray& a, const char* b_name, const NDArray& b) {
     require_same_dtype(op, a_name, a, b_name, b);

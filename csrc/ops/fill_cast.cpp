@@ -9,7 +9,8 @@ namespace {
 KernelTable<FillKernel> fill_table("fill_", {{Device::cpu, "simd", "stores one number, threaded", &cpu::fill}},
                                    &DeviceKernels::fill);
 KernelTable<CastKernel> cast_table("astype",
-                                   {{Device::cpu, "simd", "converts element by element, vectorised", &cpu::cast}}, &DeviceKernels::cast);
+                                   {{Device::cpu, "simd", "converts element by element, vectorised", &cpu::cast}},
+                                   &DeviceKernels::cast);
 
 }  // namespace
 

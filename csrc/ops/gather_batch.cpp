@@ -12,7 +12,8 @@ namespace {
 
 KernelTable<GatherBatchKernel> gather_table(
     "gather_batch",
-    {{Device::cpu, "table", "looks up each byte's normalised value in a table of 256 a channel", &cpu::gather_batch}}, &DeviceKernels::gather_batch);
+    {{Device::cpu, "table", "looks up each byte's normalised value in a table of 256 a channel", &cpu::gather_batch}},
+    &DeviceKernels::gather_batch);
 
 void check_std(const char* op, const NDArray& std) {
     if (known_to_lie_in(std, std::numeric_limits<float>::denorm_min(), std::numeric_limits<double>::infinity())) return;

@@ -7,11 +7,10 @@
 namespace mt {
 namespace {
 
-KernelTable<ReduceLossesKernel> reduce_table("reduce_losses",
-                                             {{Device::cpu, "in_order",
-                                               "Adds up the items' losses in order and in double precision.",
-                                               cpu::reduce_losses}},
-                                             &DeviceKernels::reduce_losses);
+KernelTable<ReduceLossesKernel> reduce_table(
+    "reduce_losses",
+    {{Device::cpu, "in_order", "Adds up the items' losses in order and in double precision.", cpu::reduce_losses}},
+    &DeviceKernels::reduce_losses);
 
 }  // namespace
 

@@ -13,12 +13,14 @@ KernelTable<MaxPoolKernel> table(
     {{Device::cpu, "vectorised",
       "Compares the windows of several neighbouring outputs at once, one window element after the other.",
       cpu::max_pool2d_vectorised},
-     {Device::cpu, "naive", "One output after the other: four loops around a comparison.", cpu::max_pool2d_naive}}, &DeviceKernels::max_pool2d);
+     {Device::cpu, "naive", "One output after the other: four loops around a comparison.", cpu::max_pool2d_naive}},
+    &DeviceKernels::max_pool2d);
 
 KernelTable<MaxPoolBackwardKernel> backward_table("max_pool2d_backward",
                                                   {{Device::cpu, "scatter",
                                                     "Zeroes a plane, then adds each upstream element at its index.",
-                                                    cpu::max_pool2d_backward}}, &DeviceKernels::max_pool2d_backward);
+                                                    cpu::max_pool2d_backward}},
+                                                  &DeviceKernels::max_pool2d_backward);
 
 // With dilation a window can step over a small input: every element of it then is padding, and there is no maximum to
 // point at.
@@ -74,8 +76,7 @@ NDArray max_pool2d_backward(const NDArray& upstream, const NDArray& indices, con
     const Window window = known_window(op, kernel_size, stride, padding, dilation);
     const double plane_size = static_cast<double>(input_shape[2]) * static_cast<double>(input_shape[3]);
     bool all_inside = upstream.device() == Device::cpu || known_to_lie_in(indices, 0, plane_size);
-    if (all_inside)
-        all_inside = backward_table.pick(upstream.device())(upstream, indices, window, input_gradient);
+    if (all_inside) all_inside = backward_table.pick(upstream.device())(upstream, indices, window, input_gradient);
     require<IndexError>(all_inside, op, ": an index is negative or not below ", input_shape[2] * input_shape[3],
                         ", the size of one (", input_shape[2], ", ", input_shape[3], ") plane of input_shape ",
                         to_string(input_shape), "; give the indices and input shape of the forward pass");

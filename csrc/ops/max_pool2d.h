@@ -15,16 +15,17 @@ std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, s
                                        Pair dilation, bool ceil_mode);
 
 // upstream and indices (N, C, OH, OW) -> gradient of the input (N, C, H, W): each upstream element is added where its
-// maximum stood. Throws IndexError for an index outside its plane. The window (kernel_size and what follows, with the values of
-// the forward pass) may be left out; kernels that gather need not look at every window then, and every index must lie in
-// its own window.
+// maximum stood. Throws IndexError for an index outside its plane. The window (kernel_size and what follows, with the
+// values of the forward pass) may be left out; kernels that gather need not look at every window then, and every index
+// must lie in its own window.
 NDArray max_pool2d_backward(const NDArray& upstream, const NDArray& indices, const Shape& input_shape,
                             std::optional<Pair> kernel_size, std::optional<Pair> stride, Pair padding, Pair dilation);
 
 // Kernels. Every window has an element inside the input.
 using MaxPoolKernel = void (*)(const NDArray& input, const Window& window, NDArray& output, NDArray& indices);
 // window: the forward pass's, or one whose kernel is 0 where it is not known. Leaves out an index that lies outside its
-// plane; returns whether there was none. On devices other than the CPU the op looks before, and the kernel returns true.
+// plane; returns whether there was none. On devices other than the CPU the op looks before, and the kernel returns
+// true.
 using MaxPoolBackwardKernel = bool (*)(const NDArray& upstream, const NDArray& indices, const Window& window,
                                        NDArray& input_gradient);
 

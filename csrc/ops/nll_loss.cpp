@@ -8,11 +8,13 @@ namespace {
 
 KernelTable<NllLossKernel> table("nll_loss",
                                  {{Device::cpu, "gather", "Reads the log-probability of each item's target class.",
-                                   cpu::nll_loss}}, &DeviceKernels::nll_loss);
+                                   cpu::nll_loss}},
+                                 &DeviceKernels::nll_loss);
 KernelTable<NllLossBackwardKernel> backward_table(
     "nll_loss_backward",
     {{Device::cpu, "scatter", "Zeroes the gradient, then writes one element an item, at its target class.",
-      cpu::nll_loss_backward}}, &DeviceKernels::nll_loss_backward);
+      cpu::nll_loss_backward}},
+    &DeviceKernels::nll_loss_backward);
 
 }  // namespace
 

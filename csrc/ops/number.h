@@ -22,8 +22,8 @@ std::ostream& operator<<(std::ostream& out, const Number& number);
 // uint8, 1.5 in int64, 1e300 in float32. NaN and infinity fit every floating dtype.
 NDArray array_of(const char* op, const Number& number, DType dtype, Device device);
 
-// The same for a number that meets `array` in an arithmetic op; on its device, unless another is named. Throws TypeError
-// for a float number with an integer array.
+// The same for a number that meets `array` in an arithmetic op; on its device, unless another is named. Throws
+// TypeError for a float number with an integer array.
 NDArray operand_of(const char* op, const Number& number, const NDArray& array, Device device);
 NDArray operand_of(const char* op, const Number& number, const NDArray& array);
 

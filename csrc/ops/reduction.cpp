@@ -13,8 +13,10 @@ ReductionTable sum_table("sum", {{Device::cpu, "blocked", kIdea, &cpu::sum}}, &D
 ReductionTable mean_table("mean", {{Device::cpu, "blocked", kIdea, &cpu::mean}}, &DeviceKernels::mean);
 ReductionTable amax_table("amax", {{Device::cpu, "blocked", kIdea, &cpu::amax}}, &DeviceKernels::amax);
 ReductionTable amin_table("amin", {{Device::cpu, "blocked", kIdea, &cpu::amin}}, &DeviceKernels::amin);
-KernelTable<ArgmaxKernel> argmax_table("argmax", {{Device::cpu, "columns", "compares neighbouring columns at once",
-                                                        &cpu::argmax}}, &DeviceKernels::argmax);
+KernelTable<ArgmaxKernel> argmax_table("argmax",
+                                       {{Device::cpu, "columns", "compares neighbouring columns at once",
+                                         &cpu::argmax}},
+                                       &DeviceKernels::argmax);
 
 std::vector<bool> reduced_dimensions(const char* op, const NDArray& x, const Dims& dims) {
     if (!dims || dims->empty()) return std::vector<bool>(x.ndim(), true);

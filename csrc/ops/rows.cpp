@@ -7,12 +7,13 @@
 namespace mt {
 namespace {
 
-KernelTable<RowsKernel> select_table("index_select",
-                                          {{Device::cpu, "rows", "copies row by row", &cpu::index_select}}, &DeviceKernels::index_select);
+KernelTable<RowsKernel> select_table("index_select", {{Device::cpu, "rows", "copies row by row", &cpu::index_select}},
+                                     &DeviceKernels::index_select);
 KernelTable<RowsKernel> backward_table("index_select_backward",
-                                            {{Device::cpu, "owner",
-                                              "each thread owns a range of output rows and adds what belongs there",
-                                              &cpu::index_select_backward}}, &DeviceKernels::index_select_backward);
+                                       {{Device::cpu, "owner",
+                                         "each thread owns a range of output rows and adds what belongs there",
+                                         &cpu::index_select_backward}},
+                                       &DeviceKernels::index_select_backward);
 
 }  // namespace
 

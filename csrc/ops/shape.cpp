@@ -7,14 +7,18 @@
 namespace mt {
 namespace {
 
-KernelTable<PermuteKernel> permute_table(
-    "permute", {{Device::cpu, "tiled", "square tiles where rows become columns, runs elsewhere", &cpu::permute}}, &DeviceKernels::permute);
-KernelTable<SlabsKernel> cat_table("cat",
-                                            {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}}, &DeviceKernels::copy_slabs);
-KernelTable<SlabsKernel> narrow_table("narrow",
-                                               {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}}, &DeviceKernels::copy_slabs);
-KernelTable<SlabsKernel> narrow_backward_table(
-    "narrow_backward", {{Device::cpu, "slabs", "copies contiguous slabs, zeros around them", &cpu::pad_slabs}}, &DeviceKernels::pad_slabs);
+KernelTable<PermuteKernel> permute_table("permute",
+                                         {{Device::cpu, "tiled",
+                                           "square tiles where rows become columns, runs elsewhere", &cpu::permute}},
+                                         &DeviceKernels::permute);
+KernelTable<SlabsKernel> cat_table("cat", {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}},
+                                   &DeviceKernels::copy_slabs);
+KernelTable<SlabsKernel> narrow_table("narrow", {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}},
+                                      &DeviceKernels::copy_slabs);
+KernelTable<SlabsKernel> narrow_backward_table("narrow_backward",
+                                               {{Device::cpu, "slabs", "copies contiguous slabs, zeros around them",
+                                                 &cpu::pad_slabs}},
+                                               &DeviceKernels::pad_slabs);
 
 int64_t product(const Shape& shape, size_t begin, size_t end) {
     int64_t out = 1;

@@ -138,7 +138,9 @@ i = 107
 row, column = i % 18, i // 18
 c, r, s = row // 9, row // 3 % 3, row % 3
 y_out, x_out = column // 5, column % 5
-print(f"thread {i}: matrix[{row}, {column}], that is channel {c}, kernel element ({r}, {s}), output pixel ({y_out}, {x_out})")
+print(
+    f"thread {i}: matrix[{row}, {column}], that is channel {c}, kernel element ({r}, {s}), output pixel ({y_out}, {x_out})"
+)
 print(f"it is the pixel image[{c}, {y_out - 1 + r}, {x_out - 1 + s}] = {addresses[c, y_out - 1 + r, x_out - 1 + s]:g}")
 
 # %% [markdown]

@@ -21,7 +21,7 @@ IMAGES, LR = 5, 0.1
 class Step:
     """One step of LeNet from the weights of seed 1.
 
-    value, gradient: of "x" (the images), "conv1", "relu1", "pool1", ... "fc3" (the outputs of the operations) and of the
+    value, gradient: of "x" (the images), "conv1", "relu1", "pool1", ... "fc3" (outputs of the operations) and of the
     parameters. moved: the parameters after the step.
     """
 

@@ -66,7 +66,7 @@ MUTANTS = [
             "", "race"),
     _mutant("shape", "permute", "tiled", "no barrier after the tile", "    __syncthreads();\n", "", UNWRITTEN),
     _mutant("shape", "permute", "tiled", "the last tile unguarded",
-            "if (row < turn.rows && column < turn.columns) output", "if (column < turn.columns) output", UNWRITTEN),
+            "if (row < turn.rows && column < turn.columns)\n", "if (column < turn.columns)\n", UNWRITTEN),
     _mutant("shape", "narrow", "words", "the start forgotten", "x[slabs.start + slab * slabs.stride + word];\n}\n\n// The same",
             "x[slab * slabs.stride + word];\n}\n\n// The same", "numbers"),
     _mutant("random", "uniform", "philox", "one round too few", "round < 10", "round < 9", "numbers"),

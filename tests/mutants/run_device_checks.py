@@ -3,7 +3,8 @@
     python run_device_checks.py FOLDER=OP:KERNEL ...
 
 FOLDER holds the extension and, in mytensor/_simt, the kernels to use. KERNEL: a rung of the op; for im2col also
-"fill". Each is checked in a process of its own, forked from this one, which has imported torch once for all. Prints a JSON list: "passed", or the error.
+"fill". Each is checked in a process of its own, forked from this one, which has imported torch once for all. Prints a
+JSON list: "passed", or the error.
 """
 
 import json

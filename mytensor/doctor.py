@@ -128,7 +128,7 @@ def _cuda() -> Finding:
     )
     driver = f"driver for CUDA {info['driver_version']}" if info["driver_version"] else "no driver"
     found = gpus or f"no GPU ({info['problem']})"
-    kernels = "only few ops have kernels for it so far, so training runs on the CPU"
+    kernels = "train on it with --device cuda" if info["gpus"] else "off"
     state = "ok" if info["gpus"] else "off"
     return Finding("Devices", "cuda", f"{kernels}; built with {backend.build_info()['cuda']}; {driver}; {found}", state)
 

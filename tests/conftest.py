@@ -1,6 +1,7 @@
 """Fixtures of the tests."""
 
 import secrets
+import signal
 
 import mytensor_backend as backend
 import numpy as np
@@ -23,3 +24,11 @@ def rng():
     seed = secrets.randbits(32)
     print(f"seed {seed}")
     return np.random.default_rng(seed)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_works():
+    """A shell that starts a job in the background lets it ignore SIGINT; tests of Ctrl-C would then wait for ever."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

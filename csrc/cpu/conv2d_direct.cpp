@@ -113,7 +113,9 @@ NDArray zeros(int64_t workers, int64_t size, DType dtype) {
 
 // `rows` (at most Rows) output channels of one image and group. weight: (taps, Rows rounded up to vectors), bias:
 // (rows,) or null, output: (rows, H', W').
-template <class T, int Rows>
+//
+// WholeVectors: every tile has all its vectors, and no vector ends beyond its row.
+template <class T, int Rows, bool WholeVectors>
 void convolve_channels(const std::vector<PixelVector>& pixels, const std::vector<int64_t>& offsets, const T* framed,
                        const T* weight, const T* bias, int64_t rows, T* output, int64_t output_channel_size) {
     constexpr int kColumns = kTileColumns<Rows>;
@@ -128,7 +130,7 @@ void convolve_channels(const std::vector<PixelVector>& pixels, const std::vector
         const PixelVector* vectors[kColumns];
         const T* right[kColumns];
         for (int j = 0; j < kColumns; j++) {
-            vectors[j] = &pixels[std::min(first + j, count - 1)];
+            vectors[j] = &pixels[WholeVectors ? first + j : std::min(first + j, count - 1)];
             right[j] = framed + vectors[j]->framed;
         }
         Vector<T> sums[Rows][kColumns];
@@ -145,7 +147,7 @@ void convolve_channels(const std::vector<PixelVector>& pixels, const std::vector
 #pragma GCC unroll 4
             for (int j = 0; j < kColumns; j++) {
                 T* to = output + i * output_channel_size + vectors[j]->output;
-                if (vectors[j]->lanes == kLanes<T>) {
+                if (WholeVectors || vectors[j]->lanes == kLanes<T>) {
                     store(to, sums[i][j]);
                 } else {
                     store_first(to, sums[i][j], vectors[j]->lanes);
@@ -178,6 +180,9 @@ void convolve(const Conv2dGeometry& g, const T* input, const T* weight, const T*
     NDArray framed = zeros<T>(workers, g.group_in() * frame.channel_size(), dtype);
     dispatch_tile_rows(plan.tile_rows, [&](auto rows_constant) {
         constexpr int kRows = rows_constant();
+        const bool whole_vectors = g.output.w % kLanes<T> == 0 && pixels.size() % kTileColumns<kRows> == 0;
+        const auto convolve_panel =
+            whole_vectors ? convolve_channels<T, kRows, true> : convolve_channels<T, kRows, false>;
         parallel_for_workers(items, workers, [&](int64_t worker, int64_t begin, int64_t end) {
             T* my_framed = framed.data<T>() + worker * g.group_in() * frame.channel_size();
             for (int64_t item = begin; item < end; item++) {
@@ -186,12 +191,12 @@ void convolve(const Conv2dGeometry& g, const T* input, const T* weight, const T*
                 if (item == begin || panel == 0)
                     frame.fill(input + image_and_group * g.group_in() * g.input_pixels(), g.group_in(), my_framed);
                 const int64_t channel = panel * plan.tile_rows;  // of the group
-                convolve_channels<T, kRows>(
-                    pixels, offsets, my_framed,
-                    packed.data<T>() + group * plan.packed_a_size() + panel * plan.inner * plan.left_stride,
-                    bias == nullptr ? nullptr : bias + group * g.group_out() + channel,
-                    std::min(plan.tile_rows, g.group_out() - channel),
-                    output + (image_and_group * g.group_out() + channel) * g.output_pixels(), g.output_pixels());
+                convolve_panel(pixels, offsets, my_framed,
+                               packed.data<T>() + group * plan.packed_a_size() + panel * plan.inner * plan.left_stride,
+                               bias == nullptr ? nullptr : bias + group * g.group_out() + channel,
+                               std::min(plan.tile_rows, g.group_out() - channel),
+                               output + (image_and_group * g.group_out() + channel) * g.output_pixels(),
+                               g.output_pixels());
             }
         });
     });
@@ -224,18 +229,19 @@ NDArray turned(const Conv2dGeometry& g, const NDArray& weight) {
 
 // ---------------------------------------------------------------------------------- weight gradient
 
-// Output channels and kernel elements in a tile: as many sums as registers allow.
+// Output channels and kernel elements in a tile: as many sums as registers allow, beside the vectors of upstream and
+// the one of the input that are multiplied.
 constexpr int kChannelsInTile = kVectorRegisters == 32 ? 6 : 3;
 constexpr int kTapsInTile = 4;
 
-// Images that a tile's sums run over before the lanes are added up: as many as leave what the tiles of one block of
-// channels read in the first-level cache, because each of them reads all of it.
+// Images that go through all tiles together: as many as leave what the tiles of one block of channels read in the
+// first-level cache, because each of them reads all of it.
 constexpr int64_t kBytesTogether = 40 * 1024;
 
 // Part of the weight gradient: Channels output channels x kTapsInTile kernel elements, summed over `images` images.
-// framed and upstream lie `framed_size` and `upstream_size` elements apart from image to image; totals: (Channels *
-// kTapsInTile).
-template <class T, int Channels>
+// framed and upstream lie `framed_size` and `upstream_size` elements apart from image to image; WholeVectors: no vector
+// of pixels ends beyond its row; totals: (Channels * kTapsInTile).
+template <class T, int Channels, bool WholeVectors>
 void correlate_tile(const std::vector<PixelVector>& pixels, const int64_t (&offsets)[kTapsInTile], int64_t images,
                     const T* framed, int64_t framed_size, const T* upstream, int64_t upstream_size,
                     int64_t upstream_channel_size, T (&totals)[Channels * kTapsInTile]) {
@@ -244,19 +250,19 @@ void correlate_tile(const std::vector<PixelVector>& pixels, const int64_t (&offs
         for (const PixelVector& vector : pixels) {
             const T* from = framed + image * framed_size + vector.framed;
             const T* gradient = upstream + image * upstream_size + vector.output;
-            Vector<T> inputs[kTapsInTile];
-#pragma GCC unroll 4
-            for (int k = 0; k < kTapsInTile; k++) inputs[k] = load(from + offsets[k]);
-            if (vector.lanes < kLanes<T>) {  // upstream is zero behind the end of a row, but zero times a NaN of the
-                                             // image would be NaN
-#pragma GCC unroll 4
-                for (int k = 0; k < kTapsInTile; k++) inputs[k] = keep_first<T>(inputs[k], vector.lanes);
-            }
+            // Beside the sums, the fewer of the two factors stay in registers, and the others come one at a time: with
+            // 16 registers there is none to spare.
+            Vector<T> gradients[Channels];
 #pragma GCC unroll 16
-            for (int o = 0; o < Channels; o++) {
-                const Vector<T> gradients = in_register<T>(load(gradient + o * upstream_channel_size));
+            for (int o = 0; o < Channels; o++)
+                gradients[o] = in_register<T>(load(gradient + o * upstream_channel_size));
 #pragma GCC unroll 4
-                for (int k = 0; k < kTapsInTile; k++) sums[o * kTapsInTile + k] += gradients * inputs[k];
+            for (int k = 0; k < kTapsInTile; k++) {
+                Vector<T> input = in_register<T>(load(from + offsets[k]));
+                // Upstream is zero behind the end of a row, but zero times a NaN of the image would be NaN.
+                if (!WholeVectors && vector.lanes < kLanes<T>) input = keep_first<T>(input, vector.lanes);
+#pragma GCC unroll 16
+                for (int o = 0; o < Channels; o++) sums[o * kTapsInTile + k] += gradients[o] * input;
             }
         }
     }
@@ -268,18 +274,21 @@ template <class T>
 void correlate_group(const Conv2dGeometry& g, const std::vector<PixelVector>& pixels,
                      const std::vector<int64_t>& offsets, int64_t images, const T* framed, int64_t framed_size,
                      const T* upstream, int64_t upstream_size, int64_t upstream_channel_size, T* weight_grad) {
+    const bool whole_vectors = g.output.w % kLanes<T> == 0;
     for (int64_t first_channel = 0; first_channel < g.group_out(); first_channel += kChannelsInTile) {
         const int64_t channels = std::min<int64_t>(kChannelsInTile, g.group_out() - first_channel);
         dispatch_tile_rows<kChannelsInTile>(channels, [&](auto channels_constant) {
             constexpr int kChannels = channels_constant();
+            const auto correlate =
+                whole_vectors ? correlate_tile<T, kChannels, true> : correlate_tile<T, kChannels, false>;
             for (int64_t first_tap = 0; first_tap < g.taps(); first_tap += kTapsInTile) {
                 int64_t tile_offsets[kTapsInTile];  // beyond the last kernel element the last one is computed again,
                                                     // and dropped
                 for (int k = 0; k < kTapsInTile; k++) tile_offsets[k] = offsets[std::min(first_tap + k, g.taps() - 1)];
                 T totals[kChannels * kTapsInTile];
-                correlate_tile<T, kChannels>(pixels, tile_offsets, images, framed, framed_size,
-                                             upstream + first_channel * upstream_channel_size, upstream_size,
-                                             upstream_channel_size, totals);
+                correlate(pixels, tile_offsets, images, framed, framed_size,
+                          upstream + first_channel * upstream_channel_size, upstream_size, upstream_channel_size,
+                          totals);
                 for (int64_t o = 0; o < kChannels; o++) {
                     for (int64_t k = 0; k < std::min<int64_t>(kTapsInTile, g.taps() - first_tap); k++) {
                         weight_grad[(first_channel + o) * g.taps() + first_tap + k] += totals[o * kTapsInTile + k];

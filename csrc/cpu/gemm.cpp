@@ -53,6 +53,17 @@ void multiply_tile(int64_t inner, const T* a, const T* b, bool accumulate, int64
     Vector<T> sums[Rows][kColumns] = {};
     accumulate_tile<T, Rows, kColumns, kLeftStride>(inner, a, vectors, [](int64_t k) { return k * kWidth; }, sums);
 
+    if (rows == Rows && columns >= kWidth) {
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; i++) {
+#pragma GCC unroll 4
+            for (int j = 0; j < kColumns; j++) {
+                T* to = c + i * row_stride + j * kLanes<T>;
+                store(to, accumulate ? load(to) + sums[i][j] : sums[i][j]);
+            }
+        }
+        return;
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; i++) {
 #pragma GCC unroll 4

@@ -56,14 +56,15 @@ template <class T, class Keep>
 inline __attribute__((always_inline)) void add_products(const T* const (&a)[kDotRows], const T* const (&b)[kDotColumns],
                                                         int64_t k, Keep keep,
                                                         Vector<T> (&sums)[kDotRows * kDotColumns]) {
-    Vector<T> right[kDotColumns];
+    // The fewer factors stay in registers, the others come one at a time: with 16 registers there is none to spare.
+    Vector<T> left[kDotRows];
 #pragma GCC unroll 8
-    for (int j = 0; j < kDotColumns; j++) right[j] = keep(b[j] + k);
+    for (int i = 0; i < kDotRows; i++) left[i] = in_register<T>(keep(a[i] + k));
 #pragma GCC unroll 8
-    for (int i = 0; i < kDotRows; i++) {
-        const Vector<T> left = in_register<T>(keep(a[i] + k));
+    for (int j = 0; j < kDotColumns; j++) {
+        const Vector<T> right = in_register<T>(keep(b[j] + k));
 #pragma GCC unroll 8
-        for (int j = 0; j < kDotColumns; j++) sums[i * kDotColumns + j] += left * right[j];
+        for (int i = 0; i < kDotRows; i++) sums[i * kDotColumns + j] += left[i] * right;
     }
 }
 
@@ -112,20 +113,59 @@ void multiply_rows(const Product<T>& product, int64_t rows, int64_t columns, int
 
 // ---------------------------------------------------------------------------------------- products with packing
 
-// memory: plan.packed_a_size() + plan.packed_b_size() elements.
+// The packed matrix A may stay in the second-level cache while all of B passes by.
+constexpr int64_t kBytesOfSmallMatrix = 128 * 1024;
+
 template <class T>
-void multiply_packed(const Product<T>& product, const GemmPlan<T>& plan, bool accumulate, T* memory) {
-    T* packed_a = memory;
-    T* packed_b = memory + plan.packed_a_size();
-    // A thread packs the columns of B that it will multiply: what another core has written is slow to read.
+void pack_whole_a(const Product<T>& product, const GemmPlan<T>& plan, T* packed_a) {
     parallel_for(plan.row_panels, divide_up(kCopiesPerThread, plan.inner * plan.left_stride + 1),
                  [&](int64_t begin, int64_t end) { pack_a(plan, product.a, begin, end, packed_a); });
+}
+
+// All of A is packed, then all of B, and the tiles are visited in the order that suits the caches (gemm.h).
+template <class T>
+void multiply_packed(const Product<T>& product, const GemmPlan<T>& plan, bool accumulate) {
+    NDArray packed = NDArray::empty({plan.packed_a_size() + plan.packed_b_size()}, dtype_of<T>());
+    T* packed_a = packed.data<T>();
+    T* packed_b = packed_a + plan.packed_a_size();
+    pack_whole_a(product, plan, packed_a);
+    // A thread packs the columns of B that it will multiply: what another core has written is slow to read.
     parallel_for(plan.column_panels, divide_up(kCopiesPerThread, plan.inner * plan.tile_columns + 1),
                  [&](int64_t begin, int64_t end) { pack_b(plan, product.b, begin, end, packed_b); });
     const int64_t work_in_tile = plan.tile_rows * plan.tile_columns * plan.inner;
     parallel_for(plan.tiles(), divide_up(kMultiplyAddsPerThread, work_in_tile + 1), [&](int64_t begin, int64_t end) {
         multiply_tiles(plan, packed_a, packed_b, begin, end, accumulate, product.output, plan.columns);
     });
+}
+
+// A is packed, and B panel by panel: each is multiplied by all of A at once, while it is in the first-level cache.
+template <class T>
+void multiply_panel_by_panel(const Product<T>& product, const GemmPlan<T>& plan, bool accumulate) {
+    const int64_t panel_size = plan.inner * plan.tile_columns;
+    const int64_t work_in_panel = plan.row_panels * plan.tile_rows * panel_size;
+    const int64_t workers = worker_count(plan.column_panels, divide_up(kMultiplyAddsPerThread, work_in_panel + 1));
+    NDArray packed = NDArray::empty({plan.packed_a_size() + workers * panel_size}, dtype_of<T>());
+    T* packed_a = packed.data<T>();
+    pack_whole_a(product, plan, packed_a);
+    parallel_for_workers(plan.column_panels, workers, [&](int64_t worker, int64_t begin, int64_t end) {
+        T* packed_panel = packed_a + plan.packed_a_size() + worker * panel_size;
+        for (int64_t panel = begin; panel < end; panel++) {
+            const int64_t column = panel * plan.tile_columns;
+            const GemmPlan<T> part(plan.rows, std::min(plan.tile_columns, plan.columns - column), plan.inner);
+            const MatrixView<T> b{product.b.data + column * product.b.column_stride, product.b.row_stride,
+                                  product.b.column_stride};
+            pack_b(part, b, 0, 1, packed_panel);
+            multiply_tiles(part, packed_a, packed_panel, 0, part.tiles(), accumulate, product.output + column,
+                           plan.columns);
+        }
+    });
+}
+
+// Columns enough for every thread, and a matrix A so small that it is worth keeping.
+template <class T>
+bool has_small_left_matrix(const GemmPlan<T>& plan) {
+    return plan.packed_a_size() * static_cast<int64_t>(sizeof(T)) <= kBytesOfSmallMatrix &&
+           plan.column_panels >= 4 * num_threads();
 }
 
 }  // namespace
@@ -136,15 +176,16 @@ void matmul_blocked(const NDArray& a, const NDArray& b, bool transpose_a, bool t
         using T = decltype(zero);
         const int64_t rows = output.shape(1), columns = output.shape(2), inner = a.shape(transpose_a ? 1 : 2);
         const GemmPlan<T> plan(rows, columns, inner);
-        NDArray packed = NDArray::empty({plan.packed_a_size() + plan.packed_b_size()}, output.dtype());
         for_each_product<T>(a, b, transpose_a, transpose_b, output, [&](const Product<T>& product) {
             const bool accumulate = bias != nullptr;
             if (bias != nullptr) {
                 for (int64_t row = 0; row < rows; row++)
                     std::memcpy(product.output + row * columns, bias->raw(), bias->bytes());
             }
-            if (!runs_along_rows(product, rows, columns, inner))
-                return multiply_packed(product, plan, accumulate, packed.data<T>());
+            if (!runs_along_rows(product, rows, columns, inner)) {
+                return has_small_left_matrix(plan) ? multiply_panel_by_panel(product, plan, accumulate)
+                                                   : multiply_packed(product, plan, accumulate);
+            }
             // Each thread reads its own columns of B, that is rows of a linear layer's weight.
             parallel_for(divide_up(columns, kDotColumns),
                          divide_up(kMultiplyAddsPerThread, rows * kDotColumns * inner + 1),

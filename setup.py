@@ -48,6 +48,10 @@ COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-
 # infinity do not occur, and a student whose training diverges must see them.
 KERNEL_FLAGS = ["-fno-math-errno", "-ffp-contract=fast"]
 
+# The bindings are large templates that pass arguments on: better code would save little time when it runs, and costs
+# much when it is compiled. (The last -O counts.)
+BINDING_FLAGS = ["-O1"]
+
 # bindings/ comes first in the link, so that of an inline function that several objects hold, the linker keeps the copy
 # compiled for any CPU: the check at import runs before anything else does. cpu/ comes last.
 LINK_ORDER = ["bindings", "ndarray", "ops", "cuda", "cpu"]
@@ -405,6 +409,8 @@ class BuildBackend(build_ext):
             else:
                 flags = [*COMMON_FLAGS, *openmp, *defines, *host.extra_flags]
                 identity = [*versions, *host.command]
+                if source.parent.name == "bindings":
+                    flags += BINDING_FLAGS
                 if source.parent.name == "cpu":
                     flags += [*host.arch_flags, *KERNEL_FLAGS]
                     identity += host.cpu_features  # "native" means another thing on another machine

@@ -69,9 +69,17 @@ done_file=.venv/mytensor-dependencies
 if [ "$(cat $done_file 2>/dev/null)" != "$wanted" ]; then
     echo "2. Installing the build tools"
     pip_install setuptools wheel pybind11
-    echo "3. Building the compiled backend from csrc/"
-    $python setup.py --quiet build_ext --inplace
-    echo "4. Installing the dependencies (PyTorch and JupyterLab are large) and mytensor itself, in place"
+    echo "3. Installing the dependencies (PyTorch and JupyterLab are large), and at the same time building the compiled" \
+        "backend from csrc/"
+    # shellcheck disable=SC2046 # a list of words
+    pip_install $($python scripts/dependencies.py) &
+    installing=$!
+    $python setup.py --quiet build_ext --inplace || {
+        kill $installing 2>/dev/null || true
+        exit 1
+    }
+    wait $installing || fail "pip could not install the dependencies; its messages stand above."
+    echo "4. Installing mytensor itself, in place"
     pip_install --no-build-isolation --editable '.[dev]'
     echo "$wanted" >$done_file
 else

@@ -172,6 +172,34 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------------------------------------------------- pooling
     SourceMutant(
+        "the second row of every 2x2 window skipped",
+        "cpu/max_pool2d.cpp",
+        "plane.indices + at, 0, 2, 2, 2);",
+        "plane.indices + at, 0, 1, 2, 2);",
+        "max_pool2d",
+    ),
+    SourceMutant(
+        "2x2 windows of a row start at every column",
+        "cpu/max_pool2d.cpp",
+        "const int64_t base_index = 2 * oh * input_w + 2 * ow, at",
+        "const int64_t base_index = 2 * oh * input_w + ow, at",
+        "max_pool2d",
+    ),
+    SourceMutant(
+        "2x2 gradient to the left of each pair only",
+        "cpu/max_pool2d.cpp",
+        "const Values right = narrow == start + 1 ? values : Values{};",
+        "const Values right = narrow == start + 2 ? values : Values{};",
+        "max_pool2d",
+    ),
+    SourceMutant(
+        "2x2 gradient of the second row into the first",
+        "cpu/max_pool2d.cpp",
+        "Narrow{} + static_cast<PoolInt<T>>(row * width);",
+        "Narrow{} + static_cast<PoolInt<T>>((1 - row) * width);",
+        "max_pool2d",
+    ),
+    SourceMutant(
         "the last of equal elements wins",
         "cpu/max_pool2d.cpp",
         "const bool better = (value > best) | (value != value);",

@@ -30,6 +30,10 @@ def _max_pool2d(draw: Draw) -> Iterator[Case]:
         for values in (draw.normal(*shape), draw.tied(*shape)):
             for pool in (*_POOLS, _DILATED):
                 yield Case({"input": values}, max_pool2d, pool, length, "pointwise")
+    # Rows long enough for the kernels' vectors, whose ends do not meet the rows' ends.
+    for values in (draw.normal(2, 3, 10, 38), draw.tied(2, 3, 10, 38)):
+        for pool in ({"kernel_size": 2}, _PADDED):
+            yield Case({"input": values}, max_pool2d, pool, length, "pointwise")
     # Below zero everywhere: padding by zeros instead of minus infinity shows.
     negative = -draw.positive(2, 3, 7, 6)
     yield Case({"input": negative}, max_pool2d, _PADDED, {"output": 0, "input gradient": 9}, "pointwise")

@@ -3,9 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 
 #include "error.h"
 #include "simt_library.h"
@@ -22,9 +22,11 @@ constexpr size_t kAlignment = 64;  // a cache line, and the widest vector regist
 size_t machine_memory() {
     static const size_t bytes = [] {
         size_t total = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
-        std::ifstream limit_file("/sys/fs/cgroup/memory.max");
         size_t limit = 0;
-        if (limit_file >> limit) total = std::min(total, limit);
+        if (std::FILE* limit_file = std::fopen("/sys/fs/cgroup/memory.max", "r")) {
+            if (std::fscanf(limit_file, "%zu", &limit) == 1) total = std::min(total, limit);  // else it says "max"
+            std::fclose(limit_file);
+        }
         return total;
     }();
     return bytes;

@@ -7,12 +7,6 @@
 
 namespace mt {
 
-std::ostream& operator<<(std::ostream& out, ShapeText text) {
-    out << "(";
-    for (size_t i = 0; i < text.shape.size(); i++) out << (i ? ", " : "") << text.shape[i];
-    return out << (text.shape.size() == 1 ? ",)" : ")");
-}
-
 const char* name_of(DType dtype) {
     switch (dtype) {
         case DType::float32:
@@ -141,8 +135,8 @@ NDArray NDArray::to(Device target) const {
     return copy;
 }
 
-std::ostream& operator<<(std::ostream& out, ArrayText text) {
-    return out << name_of(text.array.dtype()) << " " << to_string(text.array.shape());
+void append_text(std::string& text, ArrayText part) {
+    text += message(name_of(part.array.dtype()), " ", to_string(part.array.shape()));
 }
 
 void require_floating(const char* op, const char* argument, const NDArray& array) {

@@ -94,7 +94,7 @@ struct ArrayText {
     const NDArray& array;
 };
 inline ArrayText describe(const NDArray& array) { return {array}; }
-std::ostream& operator<<(std::ostream& out, ArrayText text);
+void append_text(std::string& text, ArrayText part);
 
 // Checks that every op makes; each throws with `op` and `argument` named.
 void require_floating(const char* op, const char* argument, const NDArray& array);

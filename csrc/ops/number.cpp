@@ -32,9 +32,8 @@ T as(const Number& number) {
 
 }  // namespace
 
-std::ostream& operator<<(std::ostream& out, const Number& number) {
-    if (number.integer) return out << *number.integer;
-    return out << number.value;
+void append_text(std::string& text, const Number& number) {
+    text += number.integer ? message(*number.integer) : message(number.value);
 }
 
 NDArray array_of(const char* op, const Number& number, DType dtype, Device device) {

@@ -372,8 +372,8 @@ def stream_symbols(library: pathlib.Path) -> list[str]:
 
 @pytest.mark.skipif(shutil.which("nm") is None, reason="there is no nm to list a library's symbols")
 def test_no_compiled_library_uses_the_streams_of_the_c_plus_plus_library(tmp_path):
-    """Where two copies of libstdc++ meet in one process, one linked into ours, the first number written to a stream ends
-    it; so messages are built without streams, and nothing else uses them."""
+    """Where two copies of libstdc++ meet in one process, one linked into ours, the first number written to a stream
+    ends it; so messages are built without streams, and nothing else uses them."""
     backend = pathlib.Path(mytensor_backend.__file__)
     libraries = [backend, *(backend.parent / "mytensor" / "_simt").glob("*.so")]
     assert not [symbol for library in libraries for symbol in stream_symbols(library)]

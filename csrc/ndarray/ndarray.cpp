@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "../cuda/runtime/memory.h"
 #include "device_memory.h"
 #include "value_range.h"
 
@@ -58,19 +59,23 @@ Device parse_device(const std::string& text) {
     throw ValueError(message("device '", text, "' is not one of 'cpu', 'cuda', 'simt'"));
 }
 
-Storage::Storage(size_t bytes, Device device) : block_(allocate(bytes, device)), device_(device) {}
+Storage::Storage(size_t bytes, Device device, bool is_pinned)
+    : block_(allocate(bytes, device, is_pinned)), device_(device) {}
 
 Storage::Storage(void* data, size_t bytes, Device device, std::function<void()> release_owner)
     : is_written_elsewhere(true), device_(device), release_owner_(std::move(release_owner)) {
     block_.data = data;
     block_.bytes = bytes;
+    block_.device = device;
 }
 
 Storage::~Storage() {
-    if (release_owner_)
+    if (release_owner_) {
+        if (device_ == Device::cuda) wait_for_uses(block_);  // of our other streams, which the owner knows nothing of
         release_owner_();
-    else
+    } else {
         release(block_);
+    }
 }
 
 int64_t checked_size(const Shape& shape, size_t bytes_per_item) {
@@ -88,9 +93,9 @@ int64_t checked_size(const Shape& shape, size_t bytes_per_item) {
     return bytes / static_cast<int64_t>(bytes_per_item);
 }
 
-NDArray NDArray::empty(Shape shape, DType dtype, Device device) {
+NDArray NDArray::empty(Shape shape, DType dtype, Device device, bool is_pinned) {
     const int64_t size = checked_size(shape, item_size(dtype));
-    auto storage = std::make_shared<Storage>(static_cast<size_t>(size) * item_size(dtype), device);
+    auto storage = std::make_shared<Storage>(static_cast<size_t>(size) * item_size(dtype), device, is_pinned);
     return NDArray(std::move(storage), std::move(shape), dtype);
 }
 
@@ -124,14 +129,33 @@ NDArray NDArray::reshape(Shape shape) const {
 NDArray NDArray::clone() const {
     NDArray copy = empty(shape_, dtype_, device());
     copy_bytes(device(), copy.raw(), device(), raw(), bytes());
+    if (device() == Device::cuda) storage_->note_use(cuda::current_stream());
     return copy;
 }
 
-NDArray NDArray::to(Device target) const {
+NDArray NDArray::to(Device target, bool non_blocking) const {
     if (target == device()) return *this;
-    NDArray copy = empty(shape_, dtype_, target);
-    copy_bytes(target, copy.raw(), device(), raw(), bytes());
+    const bool to_gpu = target == Device::cuda && is_pinned();
+    const bool from_gpu = target == Device::cpu && device() == Device::cuda;
+    const bool is_queued = non_blocking && (to_gpu || from_gpu);
+    NDArray copy = empty(shape_, dtype_, target, is_queued && from_gpu);
+    if (is_queued && bytes() > 0) {
+        cuda::queue_copy(copy.raw(), raw(), bytes());
+        storage_->note_use(cuda::current_stream());
+        copy.storage_->note_use(cuda::current_stream());
+    } else {
+        copy_bytes(target, copy.raw(), device(), raw(), bytes());
+    }
     if (device() == Device::cpu) bring_range(copy, *this);
+    return copy;
+}
+
+NDArray NDArray::pin() const {
+    require<ValueError>(device() == Device::cpu, "pin_memory: the array is on device ", name_of(device()),
+                        "; only memory of the CPU can be pinned");
+    if (is_pinned()) return *this;
+    NDArray copy = empty(shape_, dtype_, Device::cpu, true);
+    copy_bytes(Device::cpu, copy.raw(), Device::cpu, raw(), bytes());
     return copy;
 }
 

@@ -444,6 +444,7 @@ class BuildBackend(build_ext):
             "SIMT_PROBLEM": emulator.problem,
             "SIMT_FLAGS": f"{shlex.join(SIMT_FAST_FLAGS)} | {shlex.join(SIMT_WATCHED_FLAGS)}",
             "CUDA": f"{cuda.version} ({' '.join('sm_' + arch for arch in cuda.architectures)})" if cuda.nvcc else "",
+            "CUDA_ARCHITECTURES": " ".join(cuda.architectures) if cuda.nvcc else "",
         }
         lines = [f"#define MYTENSOR_BUILD_{name} {json.dumps(value)}" for name, value in facts.items()]
         text = "// Written by setup.py.\n#pragma once\n" + "\n".join(lines) + "\n"

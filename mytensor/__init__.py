@@ -25,7 +25,7 @@ from mytensor.tensor import DType, Parameter, Tensor, from_dlpack, from_numpy, t
 
 # isort: split
 
-from mytensor import autograd, models, nn, optim, random, simt  # noqa: E402
+from mytensor import autograd, cuda, models, nn, optim, random, simt  # noqa: E402
 from mytensor.autograd import (  # noqa: E402
     Function,
     enable_grad,
@@ -50,6 +50,7 @@ from mytensor.creation import (  # noqa: E402
     zeros,
     zeros_like,
 )
+from mytensor.devices import default_device  # noqa: E402
 from mytensor.kernels import kernels, ops_with_kernels, use_kernel  # noqa: E402
 from mytensor.ops import cat, exp, log, log_softmax, logsumexp, matmul, maximum, minimum, relu, softmax, stack, where  # noqa: E402
 from mytensor.random import manual_seed  # noqa: E402
@@ -65,6 +66,8 @@ __all__ = [
     "autograd",
     "cat",
     "csrc_path",
+    "cuda",
+    "default_device",
     "empty",
     "empty_cache",
     "empty_like",

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mytensor_backend import CudaError
+
 import mytensor as mt
 from mytensor import doctor
 from mytensor.checkpoint import read_checkpoint
 from mytensor.data import ImageDataset, cifar10, synthetic
+from mytensor.devices import choose_device
 from mytensor.training import Recipe, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -26,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         print(f"\n{stopped}", file=sys.stderr)
         return 130
-    except (ImportError, OSError, TypeError, ValueError) as error:
+    except (ImportError, OSError, TypeError, ValueError, NotImplementedError, MemoryError, CudaError) as error:
         if options.debug:
             raise
         print(f"mytensor: {error}", file=sys.stderr)
@@ -44,24 +47,24 @@ def train(options: argparse.Namespace) -> int:
             f"{checkpoint} holds an earlier run: --resume continues it, --overwrite starts afresh, "
             f"--out names another folder"
         )
+    device, why = _device(options)
     recipe = _recipe(options, read_checkpoint(checkpoint)[1]["recipe"] if options.resume else {})
     train_set, test_set = _data(options)
     mt.manual_seed(recipe.seed)
-    trainer = Trainer(
-        mt.models.LeNet(), train_set, test_set, recipe, checkpoint, options.checkpoint_every, options.device
-    )
+    trainer = Trainer(mt.models.LeNet(), train_set, test_set, recipe, checkpoint, options.checkpoint_every, device)
     if options.resume:
         trainer.resume()
     print(
         f"LeNet on {train_set.source}: {len(train_set):,} training and {len(test_set):,} test images, "
-        f"epochs {trainer.epoch + 1} to {recipe.epochs}, device {trainer.device}, {mt.get_num_threads()} threads; "
-        f"saving to {options.out}"
+        f"epochs {trainer.epoch + 1} to {recipe.epochs}, device {trainer.device} ({why}), "
+        f"{mt.get_num_threads()} threads; saving to {options.out}"
     )
     history = trainer.fit()
     record: dict[str, Any] = {
         "source": train_set.source,
         "recipe": dataclasses.asdict(recipe),
         "device": trainer.device,
+        "device_because": why,
         "versions": doctor.versions(),
     }
     record |= {"commit": doctor.git_commit(), "cpu": doctor.cpu_model(), "threads": mt.get_num_threads()}
@@ -131,8 +134,9 @@ def _parser() -> argparse.ArgumentParser:
         "--threads", type=int, metavar="N", help="processor threads (the result doesn't depend on them)"
     )
     command.add_argument(
-        "--device", choices=("cpu", "cuda", "simt"), default="cpu",
-        help="where to train: on the CPU, a GPU, or the emulator that runs the GPU's kernels, slowly (default cpu)",
+        "--device", choices=("cpu", "cuda", "simt"),
+        help="where to train: on the CPU, a GPU, or the emulator that runs the GPU's kernels, slowly (default: cuda "
+             "where there is a GPU, else cpu)",
     )  # fmt: skip
     kernel_help = "compute an op by another kernel, such as conv2d=im2col_naive (doctor lists them)"
     command.add_argument(
@@ -183,6 +187,11 @@ def _data(options: argparse.Namespace) -> tuple[ImageDataset, ImageDataset]:
     else:
         train_set, test_set = cifar10(options.data, train=True), cifar10(options.data, train=False)
     return (train_set if options.images is None else train_set.subset(options.images)), test_set
+
+
+def _device(options: argparse.Namespace) -> tuple[str, str]:
+    """Where to train, and why there."""
+    return (options.device, "as --device says") if options.device else choose_device()
 
 
 def _set_threads(threads: int | None) -> None:

@@ -126,11 +126,11 @@ def _cuda() -> Finding:
         f"{gpu['total_memory'] / 2**30:.0f} GiB)"
         for gpu in info["gpus"]
     )
-    driver = f"driver for CUDA {info['driver_version']}" if info["driver_version"] else "no driver"
-    found = gpus or f"no GPU ({info['problem']})"
-    kernels = "train on it with --device cuda" if info["gpus"] else "off"
-    state = "ok" if info["gpus"] else "off"
-    return Finding("Devices", "cuda", f"{kernels}; built with {backend.build_info()['cuda']}; {driver}; {found}", state)
+    driver = f"driver for CUDA {info['driver_version']}" if info["driver_version"] else ""
+    facts = [fact for fact in (f"built with {backend.build_info()['cuda']}", driver, gpus) if fact]
+    if info["problem"]:
+        return Finding("Devices", "cuda", "; ".join([f"off: {info['problem']}", *facts]), "off")
+    return Finding("Devices", "cuda", "; ".join(["training runs on it unless --device says otherwise", *facts]))
 
 
 def _kernels() -> list[Finding]:

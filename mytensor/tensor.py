@@ -16,6 +16,8 @@ import mytensor_backend as backend
 import numpy as np
 from mytensor_backend import DType, NDArray
 
+from mytensor.cuda.streams import Stream
+
 _FLOATING = (backend.float32, backend.float64)
 _DTYPE_OF_NAME = {name: getattr(backend, name) for name in ("float32", "float64", "int64", "int32", "uint8")}
 _NAME_OF_DTYPE = {dtype: name for name, dtype in _DTYPE_OF_NAME.items()}
@@ -287,11 +289,17 @@ class Tensor:
         """The tensor itself: ours are always contiguous."""
         return self
 
-    def to(self, target: DType | str) -> Tensor:
+    def to(self, target: DType | str, non_blocking: bool = False) -> Tensor:
         """The tensor with another dtype (mt.float64 ...) or on another device ("cpu", "cuda", "simt"); itself if
-        nothing changes. Gradients flow back to where it came from."""
+        nothing changes. Gradients flow back to where it came from.
+
+        non_blocking: do not wait for a copy between a GPU and pinned memory: it is queued on the current stream, behind
+        the kernels that are there, and runs beside those of other streams. From a GPU to the CPU the result is pinned,
+        and must not be read before the stream has come so far (an event, or `mt.cuda.current_stream().synchronize()`).
+        Nor must a pinned source be written before. Any other copy is waited for all the same.
+        """
         if isinstance(target, str) and target not in _DTYPE_OF_NAME:
-            return self if target == self.device else ops.to_device(self, target)
+            return self if target == self.device else ops.to_device(self, target, non_blocking)
         dtype = as_dtype(target)
         return self if dtype == self.dtype else ops.cast(self, dtype)
 
@@ -299,9 +307,26 @@ class Tensor:
         """The tensor on the CPU; itself if it is there."""
         return self.to("cpu")
 
-    def cuda(self) -> Tensor:
+    def cuda(self, non_blocking: bool = False) -> Tensor:
         """The tensor on the GPU; itself if it is there."""
-        return self.to("cuda")
+        return self.to("cuda", non_blocking)
+
+    def pin_memory(self) -> Tensor:
+        """A copy in pinned memory of the CPU, which a GPU reads without help: `.to("cuda", non_blocking=True)` then
+        does not wait. Itself if it is pinned. Not recorded. NotImplementedError: no GPU, so nothing to pin for."""
+        return self if self.is_pinned() else Tensor._wrap(self.array.pin_memory())
+
+    def is_pinned(self) -> bool:
+        """Whether the numbers lie in pinned memory."""
+        return self.array.is_pinned
+
+    def record_stream(self, stream: Stream) -> None:
+        """Tells that a stream uses this tensor's memory: freed, it is given to nobody before that use is over.
+
+        Ops tell this by themselves; it is for kernels of other libraries that got the memory from here. ValueError: the
+        tensor is neither on a GPU nor pinned.
+        """
+        backend.cuda_record_stream(self.array, stream.cuda_stream)
 
     # -----------------------------------------------------------------------------------------------------------------
     # Arithmetic

@@ -359,3 +359,46 @@ def test_set_up_says_in_one_sentence_what_is_missing(tmp_path, programs, environ
     assert result.stderr.startswith(f"make setup: {sentence}")
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "project" / ".venv").exists()
+
+
+STREAMS = re.compile(r"std::(basic_)?(i|o|io|[io]?string|[io]?f)stream|std::ios_base|std::locale")
+
+
+def stream_symbols(library: pathlib.Path) -> list[str]:
+    """The C++ library's streams among what a compiled file takes from elsewhere or offers."""
+    listing = subprocess.run(["nm", "-D", "--demangle", str(library)], capture_output=True, text=True, check=True)
+    return [line for line in listing.stdout.splitlines() if STREAMS.search(line)]
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="there is no nm to list a library's symbols")
+def test_no_compiled_library_uses_the_streams_of_the_c_plus_plus_library(tmp_path):
+    """Where two copies of libstdc++ meet in one process, one linked into ours, the first number written to a stream
+    ends it; so messages are built without streams, and nothing else uses them."""
+    backend = pathlib.Path(mytensor_backend.__file__)
+    libraries = [backend, *(backend.parent / "mytensor" / "_simt").glob("*.so")]
+    assert not [symbol for library in libraries for symbol in stream_symbols(library)]
+
+    # The check itself sees one.
+    source = tmp_path / "writes.cpp"
+    source.write_text(
+        "#include <sstream>\nstd::string f(long x) { std::ostringstream out; out << x; return out.str(); }"
+    )
+    library = source.with_suffix(".so")
+    compiler = shlex.split(os.environ.get("CXX", "c++"))
+    subprocess.run([*compiler, "-shared", "-fPIC", str(source), "-o", str(library)], check=True, timeout=120)
+    assert stream_symbols(library)
+
+
+def test_numbers_in_messages_are_written_as_before():
+    x = mytensor_backend.full((2,), 1, mytensor_backend.uint8)
+    for number, text in (
+        (1.5, "1.5"),
+        (1e300, "1e+300"),
+        (0.1 + 0.2, "0.3"),
+        (float("nan"), "nan"),
+        (-float("inf"), "-inf"),
+    ):
+        with pytest.raises(TypeError, match=rf"the float number {re.escape(text)} does not go with uint8 \(2,\)"):
+            mytensor_backend.add(x, number)
+    with pytest.raises(ValueError, match=r"the number -9223372036854775808 does not fit uint8"):
+        mytensor_backend.add(x, -(2**63))

@@ -100,6 +100,13 @@ def test_cuda_is_explained(monkeypatch):
     )
     assert "GPU X (sm_90, 80 GiB)" in values(doctor.examine(), "cuda")[0].value
 
+    problem = "no kernels for this GPU: GPU X has compute capability 9.0, and mytensor was built for 100"
+    monkeypatch.setattr(
+        doctor.backend, "cuda_info", lambda: no_driver | {"driver_version": "13.0", "gpus": [gpu], "problem": problem}
+    )
+    (found,) = values(doctor.examine(), "cuda")
+    assert found.state == "off" and problem in found.value and "GPU X (sm_90, 80 GiB)" in found.value
+
 
 def test_facts(monkeypatch):
     found = doctor.versions()

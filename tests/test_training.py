@@ -16,6 +16,7 @@ from mytensor import training
 from mytensor.__main__ import main
 from mytensor.checkpoint import read_checkpoint, write_checkpoint
 from mytensor.data import synthetic
+from mytensor.devices import choose_device
 from mytensor.training import Recipe, Trainer, audit, evaluate, predict
 
 TRAIN, TEST = synthetic(600, seed=0), synthetic(200, seed=1)
@@ -302,12 +303,16 @@ def test_the_train_command(tmp_path, monkeypatch, capsys):
     out = tmp_path / "run"
     arguments = ["train", "--synthetic", "--images", "320", "--batch-size", "32", "--out", str(out)]
     assert main([*arguments, "--epochs", "1"]) == 0
-    assert "on synthetic stand-in after 1 epochs" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "on synthetic stand-in after 1 epochs" in told
+    device, why = choose_device()
+    assert f"device {device} ({why})" in told
     assert main([*arguments, "--epochs", "2"]) == 1
     assert "--resume continues it" in capsys.readouterr().err
     assert main(["train", "--synthetic", "--images", "320", "--out", str(out), "--epochs", "2", "--resume"]) == 0
     record = json.loads((out / "history.json").read_text())
     assert len(record["history"]) == 2 and record["source"] == "synthetic stand-in"
+    assert (record["device"], record["device_because"]) == (device, why)
     assert record["recipe"]["batch_size"] == 32, "a resumed run keeps its recipe"
     assert main([*arguments, "--epochs", "3", "--resume", "--lr", "1"]) == 1
     assert "lr=0.01; this run has lr=1.0" in capsys.readouterr().err

@@ -9,11 +9,10 @@ namespace {
 // An op of two arrays, of an array and a number, and of a number and an array: a number takes the array's dtype.
 template <NDArray (*Function)(const NDArray&, const NDArray&)>
 void def_binary(py::module_& m, const char* op, const char* doc) {
-    const auto release_gil = py::call_guard<py::gil_scoped_release>();
-    m.def(op, Function, doc, py::arg("a"), py::arg("b"), release_gil);  // first: the most frequent is tried first
-    m.def(
-        op, [op](const NDArray& a, const Number& b) { return Function(a, operand_of(op, b, a)); }, py::arg("a"),
-        py::arg("b"), release_gil);
+    def_overload(m, op, Function, doc, py::arg("a"), py::arg("b"));  // first: the most frequent is tried first
+    def_overload(
+        m, op, [op](const NDArray& a, const Number& b) { return Function(a, operand_of(op, b, a)); }, "", py::arg("a"),
+        py::arg("b"));
     def_op(
         m, op, [op](const Number& a, const NDArray& b) { return Function(operand_of(op, a, b), b); }, "", py::arg("a"),
         py::arg("b"));
@@ -36,15 +35,14 @@ void bind_arithmetic(py::module_& m) {
     def_binary<&gt>(m, "gt", "a > b, broadcast: uint8, 1 where it holds.");
     def_binary<&ge>(m, "ge", "a >= b, broadcast: uint8, 1 where it holds.");
 
-    const auto release_gil = py::call_guard<py::gil_scoped_release>();
-    m.def("where", &where, "a's element where the uint8 mask is not 0, else b's; all three broadcast.", py::arg("mask"),
-          py::arg("a"), py::arg("b"), release_gil);
-    m.def(
-        "where",
+    def_overload(m, "where", &where, "a's element where the uint8 mask is not 0, else b's; all three broadcast.",
+                 py::arg("mask"), py::arg("a"), py::arg("b"));
+    def_overload(
+        m, "where",
         [](const NDArray& mask, const NDArray& a, const Number& b) {
             return where(mask, a, operand_of("where", b, a));
         },
-        py::arg("mask"), py::arg("a"), py::arg("b"), release_gil);
+        "", py::arg("mask"), py::arg("a"), py::arg("b"));
     def_op(
         m, "where",
         [](const NDArray& mask, const Number& a, const NDArray& b) {
@@ -53,15 +51,16 @@ void bind_arithmetic(py::module_& m) {
         "", py::arg("mask"), py::arg("a"), py::arg("b"));
 
     const Number one{false, 1.0, 1};
-    m.def("add_", &add_,
-          "a += alpha * b, in place; b is an array that broadcasts to a's shape, or a number. Returns a.", py::arg("a"),
-          py::arg("b"), py::arg("alpha") = one, release_gil);
+    def_overload(m, "add_", &add_,
+                 "a += alpha * b, in place; b is an array that broadcasts to a's shape, or a number. Returns a.",
+                 py::arg("a"), py::arg("b"), py::arg("alpha") = one);
     def_op(
         m, "add_",
         [](NDArray& a, const Number& b, const Number& alpha) { return add_(a, operand_of("add_", b, a), alpha); }, "",
         py::arg("a"), py::arg("b"), py::arg("alpha") = one);
-    m.def("mul_", &mul_, "a *= b, in place; b is an array that broadcasts to a's shape, or a number. Returns a.",
-          py::arg("a"), py::arg("b"), release_gil);
+    def_overload(m, "mul_", &mul_,
+                 "a *= b, in place; b is an array that broadcasts to a's shape, or a number. Returns a.", py::arg("a"),
+                 py::arg("b"));
     def_op(
         m, "mul_", [](NDArray& a, const Number& b) { return mul_(a, operand_of("mul_", b, a)); }, "", py::arg("a"),
         py::arg("b"));

@@ -6,6 +6,7 @@
 
 #include "../ndarray/ndarray.h"
 #include "../ops/geometry.h"
+#include "op_scope.h"
 
 namespace mt {
 
@@ -14,6 +15,7 @@ namespace py = pybind11;
 void bind_ndarray(py::module_& m);     // ndarray.cpp
 void bind_runtime(py::module_& m);     // runtime.cpp: memory, threads, kernel tables
 void bind_simt(py::module_& m);        // simt.cpp: the emulator's settings and traces
+void bind_cuda(py::module_& m);        // cuda.cpp: streams, events, ranges for a profiler
 void bind_build(py::module_& m);       // build_info.cpp: what was built, which GPUs there are
 void bind_conv(py::module_& m);        // conv.cpp: conv2d and its gradients, im2col, col2im
 void bind_matmul(py::module_& m);      // matmul.cpp
@@ -35,11 +37,34 @@ NDArray from_dlpack(const py::object& source);
 // which records the graph; anything else is a TypeError that says what came.
 py::object call_without_ndarrays(const char* op, const py::args& args, const py::kwargs& kwargs);
 
-// Makes `function` the Python function `mytensor_backend.op`. The GIL is released while it runs, so `function` must not
-// touch Python objects.
+// Notes an argument's name where `extra` is one.
+template <class Extra>
+void note_argument(OpSignature& signature, const Extra& extra) {
+    if constexpr (std::is_base_of_v<py::arg, Extra>) signature.arguments.push_back(extra.name);
+}
+
+template <class Function, class Result, class... Arguments>
+auto in_scope(const OpSignature& signature, Function function, Result (*)(Arguments...)) {
+    return [&signature, function](Arguments... arguments) -> Result {
+        const OpScope scope(signature, arguments...);
+        return function(std::forward<Arguments>(arguments)...);
+    };
+}
+
+// Makes `function` the Python function `mytensor_backend.op`, or one of its overloads. The GIL is released while it
+// runs, so `function` must not touch Python objects.
+template <class Function, class... Extra>
+void def_overload(py::module_& m, const char* op, Function function, const char* doc, const Extra&... extra) {
+    auto* signature = new OpSignature{op, {}};  // never destroyed, like the module
+    (note_argument(*signature, extra), ...);
+    auto* type = static_cast<py::detail::function_signature_t<Function>*>(nullptr);
+    m.def(op, in_scope(*signature, function, type), doc, extra..., py::call_guard<py::gil_scoped_release>());
+}
+
+// The same, as the last overload: arguments that fit none go to call_without_ndarrays.
 template <class Function, class... Extra>
 void def_op(py::module_& m, const char* op, Function function, const char* doc, const Extra&... extra) {
-    m.def(op, function, doc, extra..., py::call_guard<py::gil_scoped_release>());
+    def_overload(m, op, function, doc, extra...);
     m.def(op, [op](const py::args& args, const py::kwargs& kwargs) { return call_without_ndarrays(op, args, kwargs); });
 }
 

@@ -24,6 +24,7 @@ const BuildFacts& build_facts() {
 #else
         nullptr,
 #endif
+        MYTENSOR_BUILD_CUDA_ARCHITECTURES,
     };
     return facts;
 }

@@ -14,6 +14,7 @@ struct BuildFacts {
     const char* simt_problem;  // why there is no emulator; empty: it was built
     const char* simt_flags;    // of the emulator's builds of the kernels: fast, and after a | watched
     const char* cuda;          // the CUDA compiler's version and the GPU architectures; nullptr: built without CUDA
+    const char* cuda_architectures;  // these alone, such as "80 90"
 };
 
 const BuildFacts& build_facts();

@@ -1,9 +1,7 @@
 // What the doctor asks: how the extension was built, and which GPUs there are.
+#include "../cuda/runtime/devices.h"
 #include "bindings.h"
 #include "build_facts.h"
-#ifdef MYTENSOR_WITH_CUDA
-#include "../cuda/runtime/devices.h"
-#endif
 
 namespace mt {
 namespace {
@@ -23,10 +21,8 @@ py::dict build_info() {
     return out;
 }
 
-#ifdef MYTENSOR_WITH_CUDA
-
-std::string version_text(int version) {
-    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+py::object version_or_none(int version) {
+    return version == 0 ? py::object(py::none()) : py::str(cuda::version_text(version));
 }
 
 py::dict cuda_info() {
@@ -44,28 +40,13 @@ py::dict cuda_info() {
         gpus.append(row);
     }
     py::dict out;
-    out["built"] = true;
-    out["runtime_version"] = version_text(found.runtime_version);
-    out["driver_version"] =
-        found.driver_version == 0 ? py::object(py::none()) : py::str(version_text(found.driver_version));
+    out["built"] = build_facts().cuda != nullptr;
+    out["runtime_version"] = version_or_none(found.runtime_version);
+    out["driver_version"] = version_or_none(found.driver_version);
     out["gpus"] = gpus;
     out["problem"] = found.problem.empty() ? py::object(py::none()) : py::str(found.problem);
     return out;
 }
-
-#else
-
-py::dict cuda_info() {
-    py::dict out;
-    out["built"] = false;
-    out["runtime_version"] = py::none();
-    out["driver_version"] = py::none();
-    out["gpus"] = py::list();
-    out["problem"] = "built without CUDA";
-    return out;
-}
-
-#endif
 
 }  // namespace
 
@@ -73,10 +54,11 @@ void bind_build(py::module_& m) {
     m.def("build_info", &build_info,
           "How this extension was built: source_hash, compiler, flags, kernel_flags, arch, cpu_features (list), openmp "
           "(bool), simt_flags (of the emulator's kernels: fast | watched), cuda (str or None).");
-    m.def("cuda_info", &cuda_info,
-          "Which GPUs there are: built (bool), runtime_version, driver_version (None: no driver), gpus (list of name, "
-          "compute_capability, "
-          "total_memory in bytes), problem (why there is no GPU, or None).");
+    m.def(
+        "cuda_info", &cuda_info,
+        "Which GPUs there are: built (bool), runtime_version, driver_version (None: no driver), gpus (list of name, "
+        "compute_capability, "
+        "total_memory in bytes), problem (why the first of them cannot be used, or why there is none; None: it can).");
 }
 
 }  // namespace mt

@@ -1,6 +1,6 @@
 #include "cpu_check.h"
 
-#include <sstream>
+#include <string>
 
 #include "build_facts.h"
 
@@ -40,10 +40,15 @@ bool cpu_supports(const std::string& feature) {
 }  // namespace
 
 std::string cpu_problem() {
-    std::istringstream needed(build_facts().cpu_features);
-    std::string missing;
-    for (std::string feature; needed >> feature;) {
-        if (!cpu_supports(feature)) missing += (missing.empty() ? "" : " ") + feature;
+    std::string missing, feature;
+    for (const char* at = build_facts().cpu_features;; at++) {
+        if (*at != ' ' && *at != '\0') {
+            feature += *at;
+            continue;
+        }
+        if (!feature.empty() && !cpu_supports(feature)) missing += (missing.empty() ? "" : " ") + feature;
+        feature.clear();
+        if (*at == '\0') break;
     }
     if (missing.empty()) return "";
     return "mytensor_backend was built for another CPU (" + std::string(build_facts().arch) + "): this one lacks " +

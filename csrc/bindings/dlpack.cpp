@@ -119,9 +119,12 @@ NDArray from_dlpack(const py::object& source) {
     const int32_t device_type = py::hasattr(source, "__dlpack_device__")
                                     ? source.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int32_t>()
                                     : kHost;
-    // Stream 1 is CUDA's default stream, on which the kernels here run: the producer's work is to be done before them.
-    const py::capsule capsule =
-        device_type == kCuda ? source.attr("__dlpack__")(py::arg("stream") = 1) : source.attr("__dlpack__")();
+    // The stream on which our kernels will run: the producer's work is to be done before them. DLPack calls CUDA's
+    // default stream 1.
+    const auto stream = reinterpret_cast<uintptr_t>(cuda::current_stream());
+    const py::capsule capsule = device_type == kCuda
+                                    ? source.attr("__dlpack__")(py::arg("stream") = stream == 0 ? 1 : stream)
+                                    : source.attr("__dlpack__")();
     require<TypeError>(PyCapsule_IsValid(capsule.ptr(), "dltensor"),
                        "from_dlpack: the object's __dlpack__ gave a capsule that was already used");
     auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));

@@ -68,6 +68,7 @@ PYBIND11_MODULE(mytensor_backend, m) {
     mt::bind_ndarray(m);
     mt::bind_runtime(m);
     mt::bind_simt(m);
+    mt::bind_cuda(m);
     mt::bind_build(m);
     mt::bind_conv(m);
     mt::bind_matmul(m);

@@ -63,7 +63,10 @@ py::tuple shape_tuple(const NDArray& array) {
 py::object item(const NDArray& array) {
     require<ValueError>(array.size() == 1, "item() wants an array of one element, got shape ",
                         to_string(array.shape()));
-    const NDArray on_cpu = array.to(Device::cpu);
+    const NDArray on_cpu = [&array] {
+        const py::gil_scoped_release release;  // a GPU's work may have to be waited for
+        return array.to(Device::cpu);
+    }();
     py::object value;
     dispatch_all(array.dtype(), [&](auto zero) { value = py::cast(*on_cpu.data<decltype(zero)>()); });
     return value;
@@ -99,15 +102,28 @@ void bind_ndarray(py::module_& m) {
         .def("reshape", &NDArray::reshape, py::arg("shape"),
              "The same storage under another shape; one size may be -1.")
         .def(
-            "to", [](const NDArray& a, const std::string& device) { return a.to(parse_device(device)); },
-            py::arg("device"), py::call_guard<py::gil_scoped_release>(),
-            "A copy on another device; itself if it is there already.")
+            "to",
+            [](const NDArray& a, const std::string& device, bool non_blocking) {
+                return a.to(parse_device(device), non_blocking);
+            },
+            py::arg("device"), py::arg("non_blocking") = false, py::call_guard<py::gil_scoped_release>(),
+            "A copy on another device; itself if it is there already. non_blocking: a copy between a GPU and pinned "
+            "memory is queued on the current stream and not waited for.")
+        .def("pin_memory", &NDArray::pin, py::call_guard<py::gil_scoped_release>(),
+             "A copy in pinned memory of the CPU; itself if it is pinned.")
+        .def_property_readonly("is_pinned", &NDArray::is_pinned, "Whether it lies in pinned memory of the CPU.")
         .def(
             "cpu", [](const NDArray& a) { return a.to(Device::cpu); }, py::call_guard<py::gil_scoped_release>(),
             "A copy on the CPU; itself if it is there already.")
         .def("clone", &NDArray::clone, py::call_guard<py::gil_scoped_release>(), "A copy with a storage of its own.")
-        .def("astype", &astype, py::arg("dtype"), py::call_guard<py::gil_scoped_release>(),
-             "A copy with elements of another type.")
+        .def(
+            "astype",
+            [](const NDArray& a, DType type) {
+                static const OpSignature signature{"astype", {"x"}};
+                const OpScope scope(signature, a);
+                return astype(a, type);
+            },
+            py::arg("dtype"), py::call_guard<py::gil_scoped_release>(), "A copy with elements of another type.")
         .def("item", &item, "The one element, as a Python number.")
         .def(
             "shares_storage", [](const NDArray& a, const NDArray& b) { return a.storage() == b.storage(); },
@@ -138,14 +154,16 @@ void bind_ndarray(py::module_& m) {
             return NDArray::empty(shape, type, parse_device(device));
         },
         py::arg("shape"), py::arg("dtype") = DType::float32, py::arg("device") = "cpu",
-        "An uninitialised array (NaN in memory mode 'debug').");
+        py::call_guard<py::gil_scoped_release>(), "An uninitialised array (NaN in memory mode 'debug').");
     m.def(
         "full",
         [](const Shape& shape, const Number& value, DType type, const std::string& device) {
+            static const OpSignature signature{"full", {"shape"}};
+            const OpScope scope(signature, shape);
             return full(shape, value, type, parse_device(device));
         },
         py::arg("shape"), py::arg("value"), py::arg("dtype") = DType::float32, py::arg("device") = "cpu",
-        "An array of one value.");
+        py::call_guard<py::gil_scoped_release>(), "An array of one value.");
     m.def(
         "from_numpy", &from_numpy, py::arg("array").noconvert(),
         "Shares the memory of a C-contiguous, writable, aligned array in this machine's byte order; copies any other.");

@@ -28,8 +28,13 @@ void set_memory_mode_by_name(const std::string& name) {
     throw ValueError(message("memory mode '", name, "' is not one of 'caching', 'plain', 'debug'"));
 }
 
+std::optional<Device> device_or_all(const std::optional<std::string>& device) {
+    return device ? std::optional(parse_device(*device)) : std::nullopt;
+}
+
 py::dict memory_stats_dict(const std::string& device) {
-    const MemoryStats stats = memory_stats(parse_device(device));
+    const bool is_pinned = device == "pinned";
+    const MemoryStats stats = memory_stats(is_pinned ? Device::cpu : parse_device(device), is_pinned);
     py::dict out;
     out["allocated"] = stats.allocated;
     out["reserved"] = stats.reserved;
@@ -82,9 +87,15 @@ void bind_runtime(py::module_& m) {
           "'caching' reuses freed blocks, 'plain' returns them to the system, 'debug' fills new blocks with NaN "
           "between red zones.");
     m.def("memory_stats", &memory_stats_dict, py::arg("device") = "cpu",
-          "Bytes allocated and reserved, their peaks, and how many requests the cache served.");
-    m.def("reset_peak_memory_stats", &reset_peak_memory_stats);
-    m.def("empty_cache", &empty_cache, "Returns cached blocks to the system.");
+          "Bytes allocated and reserved, their peaks, and how many requests the cache served. device: also 'pinned'.");
+    m.def(
+        "reset_peak_memory_stats",
+        [](const std::optional<std::string>& device) { reset_peak_memory_stats(device_or_all(device)); },
+        py::arg("device") = py::none(), "Peaks count from here on, on one device or on all.");
+    m.def(
+        "empty_cache", [](const std::optional<std::string>& device) { empty_cache(device_or_all(device)); },
+        py::arg("device") = py::none(), py::call_guard<py::gil_scoped_release>(),
+        "Returns cached blocks to the system, of one device or of all.");
     m.def("check_red_zones", &check_red_zones,
           "Raises when a kernel wrote outside its arrays since memory mode 'debug' was set.");
 

@@ -82,7 +82,7 @@ __global__ void reduce_one_block(const T* item_losses, const int64_t* target, co
     losses[threadIdx.x] = sums.loss;
     weights[threadIdx.x] = sums.weight;
     // Halves first, in a fixed order: the same bits every time.
-    for (int half = kThreads / 2; half > 0; half /= 2) {
+    for (unsigned int half = kThreads / 2; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.x < half) {
             losses[threadIdx.x] += losses[threadIdx.x + half];

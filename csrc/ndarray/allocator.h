@@ -2,8 +2,14 @@
 // a training step asks for the same few dozen sizes again and again. So the caching mode keeps freed blocks and hands
 // them out again.
 //
-// Each device has a pool of its own; the mode is the same for all. The emulator's memory (simt) is not cached in any
-// mode: it stands alone between unmapped pages, so that a wrong index is seen, and a freed block is unmapped.
+// Each device has a pool of its own, and so has the machine's pinned memory; the mode is the same for all. The
+// emulator's memory (simt) is not cached in any mode: it stands alone between unmapped pages, so that a wrong index is
+// seen, and a freed block is unmapped.
+//
+// On a GPU a block is freed while kernels that use it may still be queued. Whoever gets it next on the same stream
+// comes after them, so a block goes back to the cache of the stream it was allocated for, at once. Uses on other
+// streams are noted (note_use): then events mark, at its end, how far those streams must come, and the block waits for
+// them. Pinned blocks, which copies read and write, wait for the copies alike.
 //
 //   caching  freed blocks are kept by size class and reused (the default)
 //   plain    every request goes to the system, every free returns to it: what the caching mode is measured against
@@ -13,8 +19,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "../cuda/runtime/streams.h"
 #include "device.h"
 
 namespace mt {
@@ -36,19 +44,29 @@ struct Block {
     size_t capacity = 0;   // what the block holds: its size class
     MemoryMode mode = MemoryMode::caching;
     Device device = Device::cpu;
+    bool is_pinned = false;         // the machine's memory, pinned (device cpu)
+    cuda::Stream stream = nullptr;  // device cuda: for which stream it was allocated
 };
 
-// Throws OutOfMemory with what was asked, what is held and what the device has.
-Block allocate(size_t bytes, Device device);
+// For the current stream, on device cuda. Throws OutOfMemory with what was asked, what is held and what the device has.
+Block allocate(size_t bytes, Device device, bool is_pinned = false);
 void release(const Block& block) noexcept;
+
+// A kernel or copy on `stream` uses the block of a GPU's or of pinned memory. Says nothing new, and costs nothing, for
+// the stream that a GPU's block was allocated for.
+void note_use(const Block& block, cuda::Stream stream);
+
+// Waits until the uses noted for memory that is not the allocator's (a block of another library) are over.
+void wait_for_uses(const Block& block) noexcept;
 
 MemoryMode memory_mode();
 void set_memory_mode(MemoryMode mode);
-MemoryStats memory_stats(Device device);
-void reset_peak_memory_stats();
+MemoryStats memory_stats(Device device, bool is_pinned = false);
+void reset_peak_memory_stats(std::optional<Device> device = {});  // of all devices, or of one
 
-// Returns the cached blocks to the system.
-void empty_cache();
+// Returns the cached blocks to the system: of all devices, or of one. Device cuda: pinned memory too. Waits for the
+// GPU.
+void empty_cache(std::optional<Device> device = {});
 
 // Throws std::runtime_error when a write outside a block of the debug mode was found, in a live block or in one freed
 // since the last call.

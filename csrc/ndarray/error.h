@@ -4,10 +4,10 @@
 #pragma once
 
 #include <cstdint>
-#include <ostream>
-#include <sstream>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace mt {
@@ -40,14 +40,46 @@ struct ShapeText {
     const Shape& shape;
 };
 inline ShapeText to_string(const Shape& shape) { return {shape}; }
-std::ostream& operator<<(std::ostream& out, ShapeText text);
+
+// append_text(text, part): one part of a message. Never through std::ostream: where the compiler links libstdc++ into
+// this library and Python has loaded another copy of it, the two share some of the streams' symbols but not the locale
+// behind them, and the first number written ends the process.
+inline void append_text(std::string& text, const char* part) { text += part; }
+inline void append_text(std::string& text, const std::string& part) { text += part; }
+inline void append_text(std::string& text, char part) { text += part; }
+
+template <class Integer, std::enable_if_t<std::is_integral_v<Integer>, int> = 0>
+void append_text(std::string& text, Integer part) {
+    text += std::to_string(part);
+}
+
+inline void append_text(std::string& text, double part) {
+    char digits[32];
+    std::snprintf(digits, sizeof(digits), "%g", part);
+    text += digits;
+}
+
+inline void append_text(std::string& text, const void* part) {
+    char digits[32];
+    std::snprintf(digits, sizeof(digits), "%p", part);
+    text += digits;
+}
+
+inline void append_text(std::string& text, ShapeText part) {
+    text += "(";
+    for (size_t i = 0; i < part.shape.size(); i++) {
+        if (i > 0) text += ", ";
+        text += std::to_string(part.shape[i]);
+    }
+    text += part.shape.size() == 1 ? ",)" : ")";
+}
 
 // message("conv2d: got ", 3, " channels") -> one string.
 template <class... Parts>
 std::string message(const Parts&... parts) {
-    std::ostringstream out;
-    (out << ... << parts);
-    return out.str();
+    std::string text;
+    (append_text(text, parts), ...);
+    return text;
 }
 
 // require<ValueError>(size > 0, "...", size, "...") throws the message when the condition does not hold.

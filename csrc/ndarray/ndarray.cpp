@@ -2,16 +2,11 @@
 
 #include <limits>
 
+#include "../cuda/runtime/memory.h"
 #include "device_memory.h"
 #include "value_range.h"
 
 namespace mt {
-
-std::ostream& operator<<(std::ostream& out, ShapeText text) {
-    out << "(";
-    for (size_t i = 0; i < text.shape.size(); i++) out << (i ? ", " : "") << text.shape[i];
-    return out << (text.shape.size() == 1 ? ",)" : ")");
-}
 
 const char* name_of(DType dtype) {
     switch (dtype) {
@@ -64,19 +59,23 @@ Device parse_device(const std::string& text) {
     throw ValueError(message("device '", text, "' is not one of 'cpu', 'cuda', 'simt'"));
 }
 
-Storage::Storage(size_t bytes, Device device) : block_(allocate(bytes, device)), device_(device) {}
+Storage::Storage(size_t bytes, Device device, bool is_pinned)
+    : block_(allocate(bytes, device, is_pinned)), device_(device) {}
 
 Storage::Storage(void* data, size_t bytes, Device device, std::function<void()> release_owner)
     : is_written_elsewhere(true), device_(device), release_owner_(std::move(release_owner)) {
     block_.data = data;
     block_.bytes = bytes;
+    block_.device = device;
 }
 
 Storage::~Storage() {
-    if (release_owner_)
+    if (release_owner_) {
+        if (device_ == Device::cuda) wait_for_uses(block_);  // of our other streams, which the owner knows nothing of
         release_owner_();
-    else
+    } else {
         release(block_);
+    }
 }
 
 int64_t checked_size(const Shape& shape, size_t bytes_per_item) {
@@ -94,9 +93,9 @@ int64_t checked_size(const Shape& shape, size_t bytes_per_item) {
     return bytes / static_cast<int64_t>(bytes_per_item);
 }
 
-NDArray NDArray::empty(Shape shape, DType dtype, Device device) {
+NDArray NDArray::empty(Shape shape, DType dtype, Device device, bool is_pinned) {
     const int64_t size = checked_size(shape, item_size(dtype));
-    auto storage = std::make_shared<Storage>(static_cast<size_t>(size) * item_size(dtype), device);
+    auto storage = std::make_shared<Storage>(static_cast<size_t>(size) * item_size(dtype), device, is_pinned);
     return NDArray(std::move(storage), std::move(shape), dtype);
 }
 
@@ -130,19 +129,38 @@ NDArray NDArray::reshape(Shape shape) const {
 NDArray NDArray::clone() const {
     NDArray copy = empty(shape_, dtype_, device());
     copy_bytes(device(), copy.raw(), device(), raw(), bytes());
+    if (device() == Device::cuda) storage_->note_use(cuda::current_stream());
     return copy;
 }
 
-NDArray NDArray::to(Device target) const {
+NDArray NDArray::to(Device target, bool non_blocking) const {
     if (target == device()) return *this;
-    NDArray copy = empty(shape_, dtype_, target);
-    copy_bytes(target, copy.raw(), device(), raw(), bytes());
+    const bool to_gpu = target == Device::cuda && is_pinned();
+    const bool from_gpu = target == Device::cpu && device() == Device::cuda;
+    const bool is_queued = non_blocking && (to_gpu || from_gpu);
+    NDArray copy = empty(shape_, dtype_, target, is_queued && from_gpu);
+    if (is_queued && bytes() > 0) {
+        cuda::queue_copy(copy.raw(), raw(), bytes());
+        storage_->note_use(cuda::current_stream());
+        copy.storage_->note_use(cuda::current_stream());
+    } else {
+        copy_bytes(target, copy.raw(), device(), raw(), bytes());
+    }
     if (device() == Device::cpu) bring_range(copy, *this);
     return copy;
 }
 
-std::ostream& operator<<(std::ostream& out, ArrayText text) {
-    return out << name_of(text.array.dtype()) << " " << to_string(text.array.shape());
+NDArray NDArray::pin() const {
+    require<ValueError>(device() == Device::cpu, "pin_memory: the array is on device ", name_of(device()),
+                        "; only memory of the CPU can be pinned");
+    if (is_pinned()) return *this;
+    NDArray copy = empty(shape_, dtype_, Device::cpu, true);
+    copy_bytes(Device::cpu, copy.raw(), Device::cpu, raw(), bytes());
+    return copy;
+}
+
+void append_text(std::string& text, ArrayText part) {
+    text += message(name_of(part.array.dtype()), " ", to_string(part.array.shape()));
 }
 
 void require_floating(const char* op, const char* argument, const NDArray& array) {

@@ -22,7 +22,7 @@ struct ValueRange {
 // The bytes. Shared by an NDArray, its reshapes, the numpy views of it, and whoever holds it by DLPack.
 class Storage {
  public:
-    Storage(size_t bytes, Device device);
+    Storage(size_t bytes, Device device, bool is_pinned = false);
     // Memory that somebody else owns (numpy, torch); `release_owner` runs when the last user is gone.
     Storage(void* data, size_t bytes, Device device, std::function<void()> release_owner);
     ~Storage();
@@ -32,6 +32,11 @@ class Storage {
     void* data() const { return block_.data; }
     size_t bytes() const { return block_.bytes; }
     Device device() const { return device_; }
+    bool is_pinned() const { return block_.is_pinned; }
+
+    // A kernel or copy on `stream` uses the memory: it must not be anybody else's before that is over. Ops that Python
+    // calls say so by themselves (bindings/op_scope.h).
+    void note_use(cuda::Stream stream) const { mt::note_use(block_, stream); }
 
     // How often an in-place op has written here. Autograd compares it with the value it saw when it saved an array for
     // backward.
@@ -50,7 +55,7 @@ class Storage {
 class NDArray {
  public:
     // Uninitialised. Throws ValueError for a negative or overflowing shape, OutOfMemory.
-    static NDArray empty(Shape shape, DType dtype, Device device = Device::cpu);
+    static NDArray empty(Shape shape, DType dtype, Device device = Device::cpu, bool is_pinned = false);
     NDArray(std::shared_ptr<Storage> storage, Shape shape, DType dtype);
 
     const Shape& shape() const { return shape_; }
@@ -76,7 +81,12 @@ class NDArray {
     // The same storage under another shape; one -1 is worked out. Throws ValueError when the sizes differ.
     NDArray reshape(Shape shape) const;
     NDArray clone() const;
-    NDArray to(Device target) const;  // a copy in the memory of another device; itself if it is there already
+    // A copy in the memory of another device; itself if it is there already. With non_blocking, a copy between a GPU
+    // and pinned memory is queued on the current stream, and nobody waits for it: from a GPU to the CPU into a pinned
+    // array, which must not be read before the stream has come so far.
+    NDArray to(Device target, bool non_blocking = false) const;
+    NDArray pin() const;  // a copy in pinned memory of the CPU; itself if it is pinned. NotSupported without a GPU
+    bool is_pinned() const { return storage_->is_pinned(); }
     void bump_version() { storage_->version++; }
 
  private:
@@ -94,7 +104,7 @@ struct ArrayText {
     const NDArray& array;
 };
 inline ArrayText describe(const NDArray& array) { return {array}; }
-std::ostream& operator<<(std::ostream& out, ArrayText text);
+void append_text(std::string& text, ArrayText part);
 
 // Checks that every op makes; each throws with `op` and `argument` named.
 void require_floating(const char* op, const char* argument, const NDArray& array);

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 
-#include "../ndarray/simt_library.h"
-#ifdef MYTENSOR_WITH_CUDA
 #include "../cuda/runtime/memory.h"
-#endif
+#include "../ndarray/simt_library.h"
 
 namespace mt {
 namespace {
@@ -17,11 +15,7 @@ std::map<std::string, KernelTableBase*>& registry() {
 
 // Whether the GPU at hand (the emulator: any) runs the kernel.
 bool is_runnable(const KernelInfo& info) {
-#ifdef MYTENSOR_WITH_CUDA
-    if (info.device == Device::cuda) return cuda::compute_capability() >= info.oldest_gpu;
-#endif
-    (void)info;
-    return true;
+    return info.device != Device::cuda || cuda::compute_capability() >= info.oldest_gpu;
 }
 
 }  // namespace

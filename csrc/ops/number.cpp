@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "fill_cast.h"
+
 namespace mt {
 namespace {
 
@@ -32,9 +34,8 @@ T as(const Number& number) {
 
 }  // namespace
 
-std::ostream& operator<<(std::ostream& out, const Number& number) {
-    if (number.integer) return out << *number.integer;
-    return out << number.value;
+void append_text(std::string& text, const Number& number) {
+    text += number.integer ? message(*number.integer) : message(number.value);
 }
 
 NDArray array_of(const char* op, const Number& number, DType dtype, Device device) {
@@ -45,7 +46,9 @@ NDArray array_of(const char* op, const Number& number, DType dtype, Device devic
                             "; use another number or an array of another dtype");
         *array.data<T>() = as<T>(number);
     });
-    return array.to(device);
+    if (device != Device::cuda) return array.to(device);
+    NDArray there = NDArray::empty({}, dtype, device);  // by a kernel: a copy would wait for all that is queued
+    return fill_(there, number);
 }
 
 NDArray operand_of(const char* op, const Number& number, const NDArray& array, Device device) {

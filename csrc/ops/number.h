@@ -16,7 +16,7 @@ struct Number {
     std::optional<int64_t> integer;  // exactly, if it is an int that fits 64 bits
 };
 
-std::ostream& operator<<(std::ostream& out, const Number& number);
+void append_text(std::string& text, const Number& number);  // for message()
 
 // The number as an array of shape () and the given dtype. Throws ValueError when the dtype cannot hold it: 300 in
 // uint8, 1.5 in int64, 1e300 in float32. NaN and infinity fit every floating dtype.

@@ -1,6 +1,5 @@
 // Faults in words.
-#include <sstream>
-
+#include "../ndarray/error.h"
 #include "worker.h"
 
 namespace mt::simt {
@@ -9,8 +8,8 @@ namespace {
 struct Triple {
     const uint32_t (&index)[3];
 };
-std::ostream& operator<<(std::ostream& out, Triple triple) {
-    return out << "(" << triple.index[0] << "," << triple.index[1] << "," << triple.index[2] << ")";
+void append_text(std::string& text, Triple triple) {
+    text += message("(", triple.index[0], ",", triple.index[1], ",", triple.index[2], ")");
 }
 
 std::string place_of(const Actor& actor, const Grid& grid) {
@@ -40,7 +39,8 @@ const char* verb_of(AccessKind kind) {
 
 // "element 1000 of 'x'"; with_size: ", which has 1000 elements" besides.
 std::string element_of(Fault fault, const Grid& grid, bool with_size) {
-    std::ostringstream out;
+    std::string text;
+    const auto add = [&](const auto&... parts) { text += message(parts...); };
     const Grid::NamedArray* named = fault.array == nullptr ? grid.array_at(fault.address) : nullptr;
     if (named != nullptr) {
         const int64_t offset = static_cast<const char*>(fault.address) - named->begin;
@@ -50,82 +50,79 @@ std::string element_of(Fault fault, const Grid& grid, bool with_size) {
         fault.size = static_cast<int64_t>(named->bytes) / bytes;
     }
     if (fault.array == nullptr) {
-        out << "address " << fault.address;
-        return out.str();
+        add("address ", fault.address);
+        return text;
     }
-    out << "element " << fault.index << " of '" << fault.array << "'";
-    if (with_size) out << ", which has " << fault.size << " elements";
-    return out.str();
+    add("element ", fault.index, " of '", fault.array, "'");
+    if (with_size) add(", which has ", fault.size, " elements");
+    return text;
 }
 
 }  // namespace
 
 std::string text_of(const Fault& fault, const Grid& grid) {
-    std::ostringstream out;
-    out << "kernel " << grid.kernel << ": block " << Triple{fault.actor.block} << " thread "
-        << Triple{fault.actor.thread} << " ";
+    std::string text;
+    const auto add = [&](const auto&... parts) { text += message(parts...); };
+    add("kernel ", grid.kernel, ": block ", Triple{fault.actor.block}, " thread ", Triple{fault.actor.thread}, " ");
     switch (fault.kind) {
         case Fault::Kind::none:
             break;
         case Fault::Kind::out_of_bounds:
-            out << verb_of(fault.access) << " " << element_of(fault, grid, true) << at_place(fault.actor, grid);
+            add(verb_of(fault.access), " ", element_of(fault, grid, true), at_place(fault.actor, grid));
             break;
         case Fault::Kind::freed:
-            out << verb_of(fault.access) << " " << element_of(fault, grid, false) << ", which was freed"
-                << at_place(fault.actor, grid);
+            add(verb_of(fault.access), " ", element_of(fault, grid, false), ", which was freed",
+                at_place(fault.actor, grid));
             break;
         case Fault::Kind::bad_address:
-            out << verb_of(fault.access) << " address " << fault.address << ", where the device has no array"
-                << at_place(fault.actor, grid);
+            add(verb_of(fault.access), " address ", fault.address, ", where the device has no array",
+                at_place(fault.actor, grid));
             break;
         case Fault::Kind::not_written:
-            out << "reads " << element_of(fault, grid, false) << ", which nobody has written"
-                << at_place(fault.actor, grid);
+            add("reads ", element_of(fault, grid, false), ", which nobody has written", at_place(fault.actor, grid));
             break;
         case Fault::Kind::misaligned:
-            out << verb_of(fault.access) << " " << fault.bytes << " bytes at " << element_of(fault, grid, false)
-                << ", an address that is no multiple of " << fault.bytes << at_place(fault.actor, grid);
+            add(verb_of(fault.access), " ", fault.bytes, " bytes at ", element_of(fault, grid, false),
+                ", an address that is no multiple of ", fault.bytes, at_place(fault.actor, grid));
             break;
         case Fault::Kind::race:
-            out << verb_of(fault.access) << " " << element_of(fault, grid, false) << at_place(fault.actor, grid)
-                << ", and ";
-            out << "block " << Triple{fault.other.block} << " thread " << Triple{fault.other.thread} << " "
-                << verb_of(fault.other_access) << " it" << at_place(fault.other, grid)
-                << ": a race, nothing orders the two";
+            add(verb_of(fault.access), " ", element_of(fault, grid, false), at_place(fault.actor, grid), ", and ");
+            add("block ", Triple{fault.other.block}, " thread ", Triple{fault.other.thread}, " ",
+                verb_of(fault.other_access), " it", at_place(fault.other, grid), ": a race, nothing orders the two");
             break;
         case Fault::Kind::fixed_array:
-            out << "uses index " << fault.index << " of an array of type " << fault.text << at_place(fault.actor, grid);
+            add("uses index ", fault.index, " of an array of type ", fault.text, at_place(fault.actor, grid));
             break;
         case Fault::Kind::different_barriers:
-            out << "is at the barrier" << at_place(fault.actor, grid) << ", but thread " << Triple{fault.other.thread}
-                << " waits at another" << at_place(fault.other, grid) << ": all threads of a block must meet at one";
+            add("is at the barrier", at_place(fault.actor, grid), ", but thread ", Triple{fault.other.thread},
+                " waits at another", at_place(fault.other, grid), ": all threads of a block must meet at one");
             break;
         case Fault::Kind::barrier_missed:
-            out << "is missing: thread " << Triple{fault.other.thread} << at_place(fault.other, grid) << ", waits at "
-                << fault.text;
+            add("is missing: thread ", Triple{fault.other.thread}, at_place(fault.other, grid), ", waits at ",
+                fault.text);
             break;
         case Fault::Kind::stack_overflow:
-            out << "has no stack left (64 KiB): too deep a recursion, or arrays too large for local memory"
-                << at_place(fault.actor, grid);
+            add("has no stack left (64 KiB): too deep a recursion, or arrays too large for local memory",
+                at_place(fault.actor, grid));
             break;
         case Fault::Kind::division_by_zero:
-            out << "divides an integer by zero" << at_place(fault.actor, grid);
+            add("divides an integer by zero", at_place(fault.actor, grid));
             break;
         case Fault::Kind::illegal_instruction:
-            out << "reaches code that must not be reached" << at_place(fault.actor, grid);
+            add("reaches code that must not be reached", at_place(fault.actor, grid));
             break;
         case Fault::Kind::endless_loop:
-            out << "has not ended after " << fault.index << " steps: an endless loop?" << at_place(fault.actor, grid);
+            add("has not ended after ", fault.index, " steps: an endless loop?", at_place(fault.actor, grid));
             break;
         case Fault::Kind::trace_full:
-            out << "makes access " << grid.settings.trace_limit + 1 << " of the launch, one more than a trace may hold"
-                << at_place(fault.actor, grid) << "; trace a smaller launch, or raise the limit";
+            add("makes access ", grid.settings.trace_limit + 1, " of the launch, one more than a trace may hold",
+                at_place(fault.actor, grid), "; trace a smaller launch, or raise the limit");
             break;
         case Fault::Kind::text:
-            out << fault.text << at_place(fault.actor, grid);
+            add(fault.text, at_place(fault.actor, grid));
             break;
     }
-    return out.str();
+    return text;
 }
 
 }  // namespace mt::simt

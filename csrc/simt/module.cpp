@@ -4,10 +4,9 @@
 #include <link.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <mutex>
-#include <sstream>
 
 namespace mt::simt {
 namespace {
@@ -30,6 +29,17 @@ int find_library(dl_phdr_info* info, size_t, void* data) {
     if (loaded->address < begin || loaded->address >= end) return 0;
     *loaded = {loaded->address, info->dlpi_name, info->dlpi_addr, begin, end};
     return 1;
+}
+
+// A file's bytes; none if it cannot be read.
+std::string contents_of(const std::string& path) {
+    std::string contents;
+    std::FILE* file = std::fopen(path.c_str(), "rb");
+    if (file == nullptr) return contents;
+    char buffer[1 << 16];
+    for (size_t count; (count = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) contents.append(buffer, count);
+    std::fclose(file);
+    return contents;
 }
 
 // The sections of an ELF file that is in memory.
@@ -129,10 +139,7 @@ Module& Module::of(const void* function) {
     module->bias_ = loaded.bias;
     module->begin_ = loaded.begin;
     module->end_ = loaded.end;
-    std::ifstream file(loaded.path, std::ios::binary);
-    std::stringstream contents;
-    contents << file.rdbuf();
-    module->contents_ = contents.str();
+    module->contents_ = contents_of(loaded.path);
     module->read_symbols();
     modules->push_back(std::move(module));
     return *modules->back();

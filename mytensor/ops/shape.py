@@ -97,9 +97,9 @@ class Cast(Function):
 
 class ToDevice(Function):
     @staticmethod
-    def forward(ctx, x, device):
+    def forward(ctx, x, device, non_blocking):
         ctx.device = x.device
-        return x.to(device)
+        return x.to(device, non_blocking)
 
     @staticmethod
     def backward(ctx, upstream):
@@ -197,6 +197,6 @@ def cast(x: Tensor, dtype: DType) -> Tensor:
     return Cast.apply(x, dtype)
 
 
-def to_device(x: Tensor, device: str) -> Tensor:
-    """The same values in another device's memory."""
-    return ToDevice.apply(x, device)
+def to_device(x: Tensor, device: str, non_blocking: bool = False) -> Tensor:
+    """The same values in another device's memory. non_blocking: as in Tensor.to."""
+    return ToDevice.apply(x, device, non_blocking)

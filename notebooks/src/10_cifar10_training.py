@@ -63,7 +63,7 @@ print(
 # Accuracy is a poor test: a net with dead filters still learns. So two checks first. **One**: after one step every parameter has a gradient and has moved, filter by filter.
 
 # %%
-trainer = Trainer(model, train_set, test_set, recipe)
+trainer = Trainer(model, train_set, test_set, recipe, device=mt.default_device())
 images, labels = next(iter(trainer.batches.epoch(0)))
 rows = audit(model, lambda: trainer.train_step(images, labels))
 for row in rows:
@@ -86,12 +86,12 @@ figure(*plots.trajectory(paths))
 # ## 4 Training
 #
 # A fresh model, and the run. The bar shows loss and accuracy on the batches so far; the curves below it grow with each epoch. The stop button saves nothing here (no checkpoint file is named);
-# `python -m mytensor train` saves after every epoch and resumes bit for bit.
+# `python -m mytensor train` saves after every epoch and resumes bit for bit. Where there is a GPU, it trains there: `mt.default_device()` says `cuda`; else on the CPU.
 
 # %% tags=["nbval-ignore-output"]
 mt.manual_seed(0)
 model = mt.models.LeNet()
-trainer = Trainer(model, train_set, test_set, recipe)
+trainer = Trainer(model, train_set, test_set, recipe, device=mt.default_device())
 live = LiveCurves(train_set.source)
 display(live)
 history = trainer.fit(on_epoch=live.update)
@@ -136,7 +136,7 @@ figure(*plots.confusion_matrix(confusion, test_set.classes, test_set.source))
 # **The filters.** The six 3x3 filters of the first layer, as colours: what each one looks for.
 
 # %% tags=["nbval-ignore-output"]
-figure(*plots.filters(model.conv1.weight.detach().numpy()))
+figure(*plots.filters(model.conv1.weight.detach().cpu().numpy()))
 
 # %% [markdown]
 # **The worst mistakes.** The test images whose true class got the smallest probability. Step through them with the slider or the arrow keys.

@@ -1,10 +1,13 @@
-// launch() for nvcc: what kernel<<<grid, block, shared_bytes>>>(...) does, and errors as exceptions.
+// launch() for nvcc: what kernel<<<grid, block, shared_bytes, stream>>>(...) does, on the thread's current stream, and
+// errors as exceptions.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include "errors.h"
+#include "launch_notes.h"
 #include "scratch.h"
+#include "streams.h"
 
 namespace mt::cuda {
 
@@ -20,16 +23,17 @@ template <class... Parameters>
 void launch_kernel(bool is_cooperative, const char* text, void (*kernel)(Parameters...), dim3 grid, dim3 block,
                    size_t shared_bytes, typename Same<Parameters>::type... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-    note_launch(text, grid, block, shared_bytes);
+    note_launch(text, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes);
     if (shared_bytes > kDefaultSharedBytes) {
         check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
               "cudaFuncSetAttribute");
     }
     void* pointers[] = {const_cast<void*>(static_cast<const void*>(&arguments))..., nullptr};
     const auto* address = reinterpret_cast<const void*>(kernel);
-    check(is_cooperative ? cudaLaunchCooperativeKernel(address, grid, block, pointers, shared_bytes, nullptr)
-                         : cudaLaunchKernel(address, grid, block, pointers, shared_bytes, nullptr),
-          "launch");
+    const auto stream = static_cast<cudaStream_t>(current_stream());
+    check_launch(is_cooperative ? cudaLaunchCooperativeKernel(address, grid, block, pointers, shared_bytes, stream)
+                                : cudaLaunchKernel(address, grid, block, pointers, shared_bytes, stream),
+                 stream);
 }
 
 }  // namespace mt::cuda

@@ -1,18 +1,26 @@
+#include <cuda_runtime.h>
+
 #include <algorithm>
-#include <string>
 
 #include "../../ndarray/error.h"
 #include "devices.h"
 #include "errors.h"
 #include "memory.h"
+#include "streams.h"
 
 namespace mt::cuda {
 namespace {
 
-void require_gpu() {
-    static const std::string problem = describe().problem;
-    require<NotSupported>(problem.empty(), "device 'cuda' is not there: ", problem,
-                          "; device 'simt' runs the same kernels on the CPU");
+cudaStream_t stream() { return static_cast<cudaStream_t>(current_stream()); }
+
+// nullptr for "no memory left": the caller frees its cache and tries again.
+void* pointer_or_null(void* data, cudaError_t error, const char* call) {
+    if (error == cudaErrorMemoryAllocation) {
+        cudaGetLastError();
+        return nullptr;
+    }
+    check(error, call);
+    return data;
 }
 
 }  // namespace
@@ -21,34 +29,57 @@ void* allocate(size_t bytes) {
     require_gpu();
     void* data = nullptr;
     const cudaError_t error = cudaMalloc(&data, std::max<size_t>(bytes, 1));
-    if (error == cudaErrorMemoryAllocation) {
-        cudaGetLastError();  // forget it: the caller frees its cache and tries again
-        return nullptr;
-    }
-    check(error, "cudaMalloc");
-    return data;
+    return pointer_or_null(data, error, "cudaMalloc");
 }
 
-// An error here is one that an earlier kernel left behind: the next call that can throw reports it.
-void free(void* data) noexcept { cudaFree(data); }
+// Kernels that use the block may still run, on any stream. An error here is one that an earlier kernel left behind: the
+// next call that can throw reports it.
+void free(void* data) noexcept {
+    if (is_forked_child()) return;
+    cudaDeviceSynchronize();
+    cudaFree(data);
+}
+
+void* allocate_pinned(size_t bytes) {
+    require_gpu();
+    void* data = nullptr;
+    const cudaError_t error = cudaHostAlloc(&data, std::max<size_t>(bytes, 1), cudaHostAllocDefault);
+    return pointer_or_null(data, error, "cudaHostAlloc");
+}
+
+void free_pinned(void* data) noexcept {
+    if (is_forked_child()) return;
+    cudaDeviceSynchronize();
+    cudaFreeHost(data);
+}
+
+MemoryInfo memory_info() {
+    require_gpu();
+    MemoryInfo info{0, 0};
+    check(cudaMemGetInfo(&info.free, &info.total), "cudaMemGetInfo");
+    return info;
+}
 
 size_t total_memory() {
     require_gpu();
-    static const size_t bytes = [] {
-        size_t free_bytes = 0, total = 0;
-        check(cudaMemGetInfo(&free_bytes, &total), "cudaMemGetInfo");
-        return total;
-    }();
+    static const size_t bytes = memory_info().total;
     return bytes;
 }
 
-void fill_bytes(void* data, unsigned char byte, size_t bytes) { check(cudaMemset(data, byte, bytes), "cudaMemset"); }
-
-void copy_bytes(void* to, const void* from, size_t bytes) {
-    check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "cudaMemcpy");
+void fill_bytes(void* data, unsigned char byte, size_t bytes) {
+    require_gpu();
+    check(cudaMemsetAsync(data, byte, bytes, stream()), "cudaMemsetAsync");
 }
 
-void synchronize() { check(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); }
+void queue_copy(void* to, const void* from, size_t bytes) {
+    require_gpu();
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()), "cudaMemcpyAsync");
+}
+
+void synchronize() {
+    require_gpu();
+    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+}
 
 int compute_capability() {
     require_gpu();

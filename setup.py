@@ -24,6 +24,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -188,9 +189,9 @@ class CudaCompiler:
         release = [word for word in output_of([self.nvcc, "--version"]).split() if word.startswith("V")]
         self.version = release[-1].lstrip("V") if release else "of unknown version"
         self.architectures, self.architectures_why = self._choose_architectures()
-        newest = self.architectures[-1]
         self.gencode = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in self.architectures]
-        # PTX besides: a later GPU's driver compiles it.
+        # PTX besides: a later GPU's driver compiles it. Not of compute_90a, which no later GPU is.
+        newest = self.architectures[-1].rstrip("af")
         self.gencode.append(f"-gencode=arch=compute_{newest},code=compute_{newest}")
         self.host = ["-ccbin", host.command[0]]
 
@@ -210,19 +211,24 @@ class CudaCompiler:
             raise BuildError("MYTENSOR_CUDA=1, but there is no nvcc by CUDA_HOME or PATH.")
         return None, "no nvcc by CUDA_HOME or PATH"
 
-    @staticmethod
-    def _choose_architectures() -> tuple[list[str], str]:
-        if named := os.environ.get("MYTENSOR_CUDA_ARCHS"):
-            found, why = named.replace(",", ";").split(";"), "MYTENSOR_CUDA_ARCHS"
-        else:
-            found = output_of(["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]).split()
-            why = "the GPU at hand"
-        digits = {arch.strip().replace(".", "").removeprefix("sm_") for arch in found} - {""}
-        if any(not arch.rstrip("af").isdigit() for arch in digits):
-            raise BuildError(f"MYTENSOR_CUDA_ARCHS={named}; it must look like 80;90.")
-        if not digits:
-            return ["80"], "no GPU to ask"
-        return sorted(digits, key=lambda arch: int(arch.rstrip("af"))), why
+    def _choose_architectures(self) -> tuple[list[str], str]:
+        """What stands behind sm_, the oldest first, and who chose it."""
+        known = {code.removeprefix("sm_") for code in output_of([self.nvcc, "--list-gpu-code"]).split()}
+        if named := os.environ.get("MYTENSOR_CUDA_ARCHS", ""):
+            chosen = {word.strip().replace(".", "").removeprefix("sm_") for word in re.split("[;,]", named)} - {""}
+            for arch in chosen:
+                if not re.fullmatch(r"\d{2,3}[af]?", arch):
+                    raise BuildError(f"MYTENSOR_CUDA_ARCHS={named}; it must look like 80;90.")
+                if known and arch.rstrip("af") not in known:
+                    raise BuildError(f"MYTENSOR_CUDA_ARCHS={named}, but nvcc {self.version} does not know sm_{arch}.")
+            if chosen:
+                return sorted(chosen, key=lambda arch: (int(arch.rstrip("af")), arch)), "MYTENSOR_CUDA_ARCHS"
+        answer = output_of(["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"])
+        at_hand = {version.replace(".", "") for version in re.findall(r"\d+\.\d", answer)}
+        if usable := at_hand & known if known else at_hand:
+            return sorted(usable, key=int), "the GPU at hand"
+        # A newer GPU than nvcc knows runs the PTX of this one.
+        return ["80"], f"nvcc does not know the GPU at hand, sm_{max(at_hand, key=int)}" if at_hand else "no GPU to ask"
 
 
 # ---------------------------------------------------------------------------------------------- one object

@@ -200,6 +200,62 @@ def test_a_bad_setting_ends_in_a_sentence(project, environment, sentence):
     assert result.stderr.splitlines()[-1].startswith(f"mytensor_backend was not built: {sentence}")
 
 
+def asked_of_nvcc(project: Project, gpus: str, **environment: str) -> tuple[list[str], str]:
+    """The -gencode options that a .cu is compiled with where nvidia-smi answers `gpus`, and what the build says.
+
+    Both programs are stand-ins; nvcc's knows sm_75 to sm_90 and notes what it is asked to compile.
+    """
+    tools, log = project.folder / "bin", project.folder / "asked"
+    for name, script in {
+        "nvidia-smi": f"printf '{gpus}'",
+        "nvcc": 'case "$1" in --version) echo "release 12.4, V12.4.1" ;; '
+        "--list-gpu-code) printf 'sm_75\\nsm_80\\nsm_86\\nsm_89\\nsm_90\\n' ;; "
+        f'*) echo "$@" >"{log}"; exit 1 ;; esac',
+    }.items():
+        project.write(f"bin/{name}", f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    project.write("csrc/cuda/answer.cu", "")
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    result = project.try_build(MYTENSOR_CUDA="1", CUDA_HOME="", PATH=path, **environment)
+    words = log.read_text().split() if log.exists() else []
+    return [word.removeprefix("-gencode=") for word in words if "gencode" in word], result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("gpus", "named", "architectures", "ptx", "why"),
+    [
+        ("", "", ["80"], "80", "no GPU to ask"),
+        ("9.0\\n9.0\\n", "", ["90"], "90", "the GPU at hand"),
+        ("8.9\\n7.5\\n", "", ["75", "89"], "89", "the GPU at hand"),
+        ("12.0\\n", "", ["80"], "80", "nvcc does not know the GPU at hand, sm_120"),
+        ("[N/A]\\n", "", ["80"], "80", "no GPU to ask"),
+        ("9.0\\n", "80;90", ["80", "90"], "90", "MYTENSOR_CUDA_ARCHS"),
+        ("", " sm_90, 7.5 ", ["75", "90"], "90", "MYTENSOR_CUDA_ARCHS"),
+        ("", "90a", ["90a"], "90", "MYTENSOR_CUDA_ARCHS"),
+        ("", "90;90a;80", ["80", "90", "90a"], "90", "MYTENSOR_CUDA_ARCHS"),
+    ],
+)
+def test_the_kernels_are_built_for_the_gpu_at_hand_and_as_ptx(project, gpus, named, architectures, ptx, why):
+    asked, said = asked_of_nvcc(project, gpus, MYTENSOR_CUDA_ARCHS=named)
+    assert asked == [
+        *(f"arch=compute_{arch},code=sm_{arch}" for arch in architectures),
+        f"arch=compute_{ptx},code=compute_{ptx}",
+    ], said
+    assert f"({why})" in said
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ("ninety", "MYTENSOR_CUDA_ARCHS=ninety; it must look like 80;90."),
+        ("80;61", "MYTENSOR_CUDA_ARCHS=80;61, but nvcc 12.4.1 does not know sm_61."),
+    ],
+)
+def test_an_architecture_that_is_none_ends_in_a_sentence(project, named, sentence):
+    asked, said = asked_of_nvcc(project, "", MYTENSOR_CUDA_ARCHS=named)
+    assert not asked and said.splitlines()[-1] == f"mytensor_backend was not built: {sentence}"
+
+
 def test_the_hash_sees_contents_names_and_places(tmp_path):
     def hash_of(files: dict[str, str]) -> str:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))

@@ -1,4 +1,6 @@
 // Memory, threads and kernel tables: what a reader can look at and set.
+#include <limits>
+
 #include "../cpu/parallel.h"
 #include "../ndarray/device_memory.h"
 #include "../ops/kernel_table.h"
@@ -45,11 +47,19 @@ py::dict memory_stats_dict(const std::string& device) {
     return out;
 }
 
-// Whether use_kernel's choice, or else the default, is this one.
-bool is_selected(const KernelTableBase& table, const KernelInfo& info, bool is_default) {
-    bool device_has_choice = false;
-    for (const KernelInfo& other : table.kernels(info.device)) device_has_choice |= table.selected() == other.name;
-    return device_has_choice ? table.selected() == info.name : is_default;
+// The name of the kernel that serves; "" where the one that was chosen needs a newer GPU, or there is none. Without a
+// GPU to ask, that of any.
+std::string name_of_serving(const KernelTableBase& table, Device device) {
+    int capability = std::numeric_limits<int>::max();
+    try {
+        capability = compute_capability(device);
+    } catch (const std::exception&) {
+    }
+    try {
+        return table.picked(device, capability).name;
+    } catch (const NotSupported&) {
+        return "";
+    }
 }
 
 py::list kernel_list(const std::string& op, const std::optional<std::string>& device_name) {
@@ -57,7 +67,7 @@ py::list kernel_list(const std::string& op, const std::optional<std::string>& de
     py::list out;
     for (Device device : kDevices) {
         if (device_name && parse_device(*device_name) != device) continue;
-        bool is_default = true;  // the first row of its device
+        const std::string serving = name_of_serving(table, device);
         for (const KernelInfo& info : table.kernels(device)) {
             py::dict row;
             row["name"] = info.name;
@@ -65,12 +75,23 @@ py::list kernel_list(const std::string& op, const std::optional<std::string>& de
             row["description"] = info.description;
             row["oldest_gpu"] = device == Device::cpu ? py::object(py::none())
                                                       : py::make_tuple(info.oldest_gpu / 10, info.oldest_gpu % 10);
-            row["selected"] = is_selected(table, info, is_default);
-            is_default = false;
+            row["selected"] = serving == info.name;
             out.append(row);
         }
     }
     return out;
+}
+
+std::string kernel_for(const std::string& op, std::pair<int, int> capability, const std::string& device_name) {
+    return kernel_table(op).picked(parse_device(device_name), 10 * capability.first + capability.second).name;
+}
+
+// For the tests: which of these kernels, each a name and the compute capability it needs, would serve.
+std::string kernel_of_list(const std::vector<std::pair<std::string, int>>& kernels, const std::string& selected,
+                           int capability) {
+    std::vector<KernelInfo> infos;
+    for (const auto& [name, oldest_gpu] : kernels) infos.push_back({Device::cuda, name.c_str(), "", oldest_gpu});
+    return infos[serving_kernel("op", selected, Device::cuda, infos, capability)].name;
 }
 
 std::vector<std::string> ops_with_kernels() {
@@ -116,8 +137,13 @@ void bind_runtime(py::module_& m) {
     m.def("ops_with_kernels", &ops_with_kernels, "The ops that have several kernels to choose from.");
     m.def("kernels", &kernel_list, py::arg("op"), py::arg("device") = py::none(),
           "The kernels of an op, of one device or of all: name, device, one sentence (description), whether it is the "
-          "one "
-          "that serves (selected), the compute capability it needs (oldest_gpu; None on the CPU).");
+          "one that serves (selected), the compute capability it needs (oldest_gpu; None on the CPU).");
+    m.def(
+        "kernel_for", &kernel_for, py::arg("op"), py::arg("compute_capability"), py::arg("device") = "cuda",
+        "The name of the kernel that a GPU of this compute capability, (major, minor), computes `op` by: the selected "
+        "one, else the first of the device's list that runs there. NotImplementedError: there is none, or the "
+        "selected one needs a newer GPU. No GPU is asked.");
+    m.def("_kernel_of_list", &kernel_of_list, py::arg("kernels"), py::arg("selected"), py::arg("capability"));
     m.def(
         "select_kernel", [](const std::string& op, const std::string& name) { kernel_table(op).select(name); },
         py::arg("op"), py::arg("name"));

@@ -158,16 +158,16 @@ void launch_relu_backward_float4(const NDArray& upstream, const NDArray& output,
 constexpr const char* kElements = "One thread an element: a warp reads and writes 32 neighbours.";
 constexpr const char* kFloat4 = "One thread four neighbours, with 16-byte loads and stores; float64: as elements.";
 
-DeviceRows<UnaryKernel> elements(UnaryKernel kernel) { return {{"elements", kElements, 80, kernel}}; }
+DeviceRows<UnaryKernel> elements(UnaryKernel kernel) { return {{"elements", kElements, 75, kernel}}; }
 
 }  // namespace
 
 DeviceRows<UnaryKernel> relu_rows() {
-    return {{"float4", kFloat4, 80, launch_relu_float4}, {"elements", kElements, 80, launch_floating<Relu>}};
+    return {{"float4", kFloat4, 75, launch_relu_float4}, {"elements", kElements, 75, launch_floating<Relu>}};
 }
 DeviceRows<ReluBackwardKernel> relu_backward_rows() {
-    return {{"float4", kFloat4, 80, launch_relu_backward_float4},
-            {"elements", kElements, 80, launch_relu_backward_elements}};
+    return {{"float4", kFloat4, 75, launch_relu_backward_float4},
+            {"elements", kElements, 75, launch_relu_backward_elements}};
 }
 DeviceRows<UnaryKernel> neg_rows() { return elements(launch_signed<Negative>); }
 DeviceRows<UnaryKernel> abs_rows() { return elements(launch_signed<Absolute>); }

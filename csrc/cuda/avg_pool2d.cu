@@ -121,10 +121,10 @@ void launch_average_backward(const NDArray& upstream, const Window& window, cons
 }  // namespace
 
 DeviceRows<AvgPoolKernel> avg_pool2d_rows() {
-    return {{"naive", "One thread an output adds up its window.", 80, launch_average}};
+    return {{"naive", "One thread an output adds up its window.", 75, launch_average}};
 }
 DeviceRows<AvgPoolBackwardKernel> avg_pool2d_backward_rows() {
-    return {{"gather", "One thread an element of the input gathers its share of every window that holds it.", 80,
+    return {{"gather", "One thread an element of the input gathers its share of every window that holds it.", 75,
              launch_average_backward}};
 }
 

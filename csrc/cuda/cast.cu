@@ -58,7 +58,7 @@ void launch_convert(const NDArray& x, NDArray& output) {
 }  // namespace
 
 DeviceRows<CastKernel> cast_rows() {
-    return {{"elements", "One thread an element: a warp reads and writes 32 neighbours.", 80, launch_convert}};
+    return {{"elements", "One thread an element: a warp reads and writes 32 neighbours.", 75, launch_convert}};
 }
 
 }  // namespace mt

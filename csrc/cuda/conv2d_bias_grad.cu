@@ -97,10 +97,10 @@ void launch_two_stage(const NDArray& upstream, NDArray& bias_grad) {
 
 DeviceRows<Conv2dBiasGradKernel> conv2d_bias_grad_rows() {
     return {
-        {"two_stage", "A block sums a channel of a slice of the images; a second kernel adds the slices in order.", 80,
+        {"two_stage", "A block sums a channel of a slice of the images; a second kernel adds the slices in order.", 75,
          launch_two_stage},
-        {"naive", "One thread a channel: few threads, and their reads are far apart.", 80, launch_naive},
-        {"one_block", "One block a channel: shuffles within warps, then shared memory.", 80, launch_one_block},
+        {"naive", "One thread a channel: few threads, and their reads are far apart.", 75, launch_naive},
+        {"one_block", "One block a channel: shuffles within warps, then shared memory.", 75, launch_one_block},
     };
 }
 

@@ -196,22 +196,22 @@ void launch_backward(const NDArray& upstream, const NDArray& logits, const NDArr
 
 DeviceRows<CrossEntropyKernel> cross_entropy_rows() {
     return {
-        {"log_sum_exp", "A warp an item: maximum, then the sum of what lies below it, through shuffles.", 80,
+        {"log_sum_exp", "A warp an item: maximum, then the sum of what lies below it, through shuffles.", 75,
          launch_forward<LogSumExp>},
-        {"online", "A warp an item, one pass: the sum is scaled down whenever a larger maximum turns up.", 80,
+        {"online", "A warp an item, one pass: the sum is scaled down whenever a larger maximum turns up.", 75,
          launch_forward<Online>},
         {"naive",
          "One thread an item, exp of the logits themselves, which overflows to infinity on purpose (float32: from 88.7 "
          "on).",
-         80, launch_forward<Naive>},
+         75, launch_forward<Naive>},
     };
 }
 
 DeviceRows<CrossEntropyBackwardKernel> cross_entropy_backward_rows() {
     return {
-        {"warp", "A warp an item: probabilities from logits and log-sum-exp, then the target's share is taken off.", 80,
+        {"warp", "A warp an item: probabilities from logits and log-sum-exp, then the target's share is taken off.", 75,
          launch_backward<OneWarp>},
-        {"naive", "One thread an item: the same, class after class.", 80, launch_backward<OneThread>},
+        {"naive", "One thread an item: the same, class after class.", 75, launch_backward<OneThread>},
     };
 }
 

@@ -223,7 +223,7 @@ void launch_repeat(const Broadcast<1>& plan, const NDArray& source, NDArray& out
 
 constexpr const char* kElements = "One thread an element of the output; joined dimensions need no division.";
 
-DeviceRows<BinaryKernel> elements(BinaryKernel kernel) { return {{"elements", kElements, 80, kernel}}; }
+DeviceRows<BinaryKernel> elements(BinaryKernel kernel) { return {{"elements", kElements, 75, kernel}}; }
 
 }  // namespace
 
@@ -240,8 +240,8 @@ DeviceRows<BinaryKernel> lt_rows() { return elements(launch_comparison<Less>); }
 DeviceRows<BinaryKernel> le_rows() { return elements(launch_comparison<LessEqual>); }
 DeviceRows<BinaryKernel> gt_rows() { return elements(launch_comparison<Greater>); }
 DeviceRows<BinaryKernel> ge_rows() { return elements(launch_comparison<GreaterEqual>); }
-DeviceRows<WhereKernel> where_rows() { return {{"elements", kElements, 80, launch_choose}}; }
-DeviceRows<AddScaledKernel> add_scaled_rows() { return {{"elements", kElements, 80, launch_add_scaled}}; }
-DeviceRows<BroadcastKernel> broadcast_rows() { return {{"elements", kElements, 80, launch_repeat}}; }
+DeviceRows<WhereKernel> where_rows() { return {{"elements", kElements, 75, launch_choose}}; }
+DeviceRows<AddScaledKernel> add_scaled_rows() { return {{"elements", kElements, 75, launch_add_scaled}}; }
+DeviceRows<BroadcastKernel> broadcast_rows() { return {{"elements", kElements, 75, launch_repeat}}; }
 
 }  // namespace mt

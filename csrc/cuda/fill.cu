@@ -24,6 +24,6 @@ void fill(const NDArray& value, NDArray& array) {
 
 }  // namespace
 
-DeviceRows<FillKernel> fill_rows() { return {{"elements", "One thread an element.", 80, fill}}; }
+DeviceRows<FillKernel> fill_rows() { return {{"elements", "One thread an element.", 75, fill}}; }
 
 }  // namespace mt

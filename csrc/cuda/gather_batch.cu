@@ -95,9 +95,9 @@ void launch_four(const NDArray& images, const NDArray& index, const NDArray& mea
 DeviceRows<GatherBatchKernel> gather_batch_rows() {
     return {
         {"four",
-         "One thread four neighbouring pixels, written as a float4; widths that are no multiple of 4: as pixels.", 80,
+         "One thread four neighbouring pixels, written as a float4; widths that are no multiple of 4: as pixels.", 75,
          launch_four},
-        {"pixels", "One thread a pixel and channel.", 80, launch_pixels},
+        {"pixels", "One thread a pixel and channel.", 75, launch_pixels},
     };
 }
 

@@ -154,6 +154,8 @@ class RegisterTile {
     float sums_[N][N] = {};
 };
 
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800  // the host's half of the code, and that of GPUs from 8.0 on
+
 // What the tensor cores multiply: float32 rounded to 10 bits behind the point (of 23), or to 7. They add in float32.
 struct Tf32 {
     using Element = float;
@@ -228,5 +230,32 @@ class TensorTile {
 
     nvcuda::wmma::fragment<nvcuda::wmma::accumulator, 16, 16, Precision::kDepth, float> sums_[2][2];
 };
+
+#else  // an older GPU
+
+// Its tensor cores know neither tf32 nor bfloat16. What stands here only lets the rungs compile: the backend does not
+// launch them there (DeviceRow::oldest_gpu), and if somebody does, the launch fails.
+struct Tf32 {
+    using Element = float;
+};
+struct Bf16 {
+    using Element = __nv_bfloat16;
+};
+
+template <class Precision>
+class TensorTile {
+ public:
+    using Element = typename Precision::Element;
+    static constexpr int kThreads = 128, kSize = 64, kPitch = kSize + 8;
+    struct Staging {};
+
+    __device__ TensorTile() { __trap(); }
+    __device__ static Element round(float) { return Element{}; }
+    __device__ void multiply(const Element (*)[kPitch], const Element (*)[kPitch]) {}
+    template <class Body>
+    __device__ void for_each_output(Staging&, const Body&) const {}
+};
+
+#endif
 
 }  // namespace mt

@@ -167,17 +167,17 @@ DeviceRows<Im2colKernels> im2col_rows() {
          "Neighbouring threads take neighbouring windows, so a warp writes whole sectors; col2im: every pixel gathers "
          "its "
          "sum.",
-         80,
+         75,
          {launch_im2col_coalesced, launch_col2im_gather}},
         {"naive",
          "One thread an element, window after window: a warp's writes are far apart; col2im: every pixel gathers its "
          "sum.",
-         80,
+         75,
          {launch_im2col_naive, launch_col2im_gather}},
         {"atomic",
          "im2col as coalesced; col2im: every element of the columns adds itself to its pixel, in an order, and so with "
          "bits, that vary from run to run.",
-         80,
+         75,
          {launch_im2col_coalesced, launch_col2im_atomic}},
     };
 }

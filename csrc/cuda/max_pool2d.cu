@@ -192,19 +192,19 @@ DeviceRows<MaxPoolKernel> max_pool2d_rows() {
     return {
         {"float4",
          "2x2 windows, two apart: a thread reads two float4 and has two outputs; other windows and float64: as naive.",
-         80, launch_float4},
-        {"naive", "One thread an output walks over its window.", 80, launch_naive},
+         75, launch_float4},
+        {"naive", "One thread an output walks over its window.", 75, launch_naive},
     };
 }
 
 DeviceRows<MaxPoolBackwardKernel> max_pool2d_backward_rows() {
     return {
-        {"gather", "One thread an element of the input adds up the windows whose maximum it was.", 80, launch_gather},
+        {"gather", "One thread an element of the input adds up the windows whose maximum it was.", 75, launch_gather},
         {"atomic",
          "Every output adds its upstream element at its index; where windows overlap, in an order, and so with bits, "
          "that "
          "vary from run to run.",
-         80, launch_atomic},
+         75, launch_atomic},
     };
 }
 

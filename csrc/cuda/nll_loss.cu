@@ -140,16 +140,16 @@ void launch_reduce_one_block(const NDArray& item_losses, const NDArray& target, 
 }  // namespace
 
 DeviceRows<NllLossKernel> nll_loss_rows() {
-    return {{"gather", "One thread an item reads the log-probability of its target class.", 80, launch_items}};
+    return {{"gather", "One thread an item reads the log-probability of its target class.", 75, launch_items}};
 }
 DeviceRows<NllLossBackwardKernel> nll_loss_backward_rows() {
-    return {{"elements", "One thread an element of the gradient: the target's share, or 0.", 80, launch_gradient}};
+    return {{"elements", "One thread an element of the gradient: the target's share, or 0.", 75, launch_gradient}};
 }
 DeviceRows<ReduceLossesKernel> reduce_losses_rows() {
     return {
-        {"one_block", "256 threads add every 256th item, then each other's sums, halves first, in shared memory.", 80,
+        {"one_block", "256 threads add every 256th item, then each other's sums, halves first, in shared memory.", 75,
          launch_reduce_one_block},
-        {"naive", "One thread adds up all items.", 80, launch_reduce_naive},
+        {"naive", "One thread adds up all items.", 75, launch_reduce_naive},
     };
 }
 

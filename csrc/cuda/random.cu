@@ -165,7 +165,7 @@ constexpr const char* kPhilox = "One thread a counter of Philox4x32-10: the CPU'
 
 }  // namespace
 
-DeviceRows<DrawKernel> uniform_rows() { return {{"philox", kPhilox, 80, launch_uniform}}; }
-DeviceRows<DrawKernel> normal_rows() { return {{"philox", kPhilox, 80, launch_normal}}; }
+DeviceRows<DrawKernel> uniform_rows() { return {{"philox", kPhilox, 75, launch_uniform}}; }
+DeviceRows<DrawKernel> normal_rows() { return {{"philox", kPhilox, 75, launch_normal}}; }
 
 }  // namespace mt

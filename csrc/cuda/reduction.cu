@@ -301,8 +301,8 @@ DeviceRows<ReductionKernel> rungs(ReductionKernel two_stage_kernel, ReductionKer
     return {{"two_stage",
              "Blocks reduce chunks through shuffles and shared memory, a second launch the chunks: a fixed order, no "
              "atomics.",
-             80, two_stage_kernel},
-            {"naive", "One thread a result walks over all its elements.", 80, naive_kernel}};
+             75, two_stage_kernel},
+            {"naive", "One thread a result walks over all its elements.", 75, naive_kernel}};
 }
 
 }  // namespace
@@ -312,9 +312,9 @@ DeviceRows<ReductionKernel> mean_rows() { return rungs(two_stage_mean, naive_mea
 DeviceRows<ReductionKernel> amax_rows() { return rungs(two_stage<Maximum>, naive<Maximum>); }
 DeviceRows<ReductionKernel> amin_rows() { return rungs(two_stage<Minimum>, naive<Minimum>); }
 DeviceRows<ArgmaxKernel> argmax_rows() {
-    return {{"warp", "A warp a result: its lanes compare neighbours, then each other through shuffles.", 80,
+    return {{"warp", "A warp a result: its lanes compare neighbours, then each other through shuffles.", 75,
              launch_argmax<OneWarp>},
-            {"naive", "One thread a result walks over all its elements.", 80, launch_argmax<OneThread>}};
+            {"naive", "One thread a result walks over all its elements.", 75, launch_argmax<OneThread>}};
 }
 
 }  // namespace mt

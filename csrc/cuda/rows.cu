@@ -76,16 +76,16 @@ void launch_atomic(const NDArray& upstream, const NDArray& index, NDArray& gradi
 }  // namespace
 
 DeviceRows<RowsKernel> index_select_rows() {
-    return {{"elements", "One thread an element: a warp copies 32 neighbours of a row.", 80, launch_select}};
+    return {{"elements", "One thread an element: a warp copies 32 neighbours of a row.", 75, launch_select}};
 }
 DeviceRows<RowsKernel> index_select_backward_rows() {
     return {
-        {"first", "Of the upstream rows with one index, the first adds up all, in the index's order.", 80,
+        {"first", "Of the upstream rows with one index, the first adds up all, in the index's order.", 75,
          launch_first},
         {"atomic",
          "Every element of the upstream adds itself to its row, in an order, and so with bits, that vary from run to "
          "run.",
-         80, launch_atomic},
+         75, launch_atomic},
     };
 }
 

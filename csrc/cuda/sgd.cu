@@ -110,9 +110,9 @@ void launch_list(const std::vector<SgdTensor>& tensors, const SgdSettings& setti
 
 DeviceRows<SgdKernel> sgd_rows() {
     return {
-        {"multi_tensor", "One launch for all parameters (64 at a time): every block finds its tensor in a list.", 80,
+        {"multi_tensor", "One launch for all parameters (64 at a time): every block finds its tensor in a list.", 75,
          launch_list},
-        {"one_launch_a_tensor", "A launch for every parameter.", 80, launch_each},
+        {"one_launch_a_tensor", "A launch for every parameter.", 75, launch_each},
     };
 }
 

@@ -225,17 +225,17 @@ void launch_pad_words(const NDArray& x, const Slabs& slabs, NDArray& output, int
 }
 
 DeviceRows<SlabsKernel> rungs(SlabsKernel words, SlabsKernel bytes) {
-    return {{"words", "One thread eight or four bytes, where sizes and places are multiples of that.", 80, words},
-            {"bytes", "One thread a byte.", 80, bytes}};
+    return {{"words", "One thread eight or four bytes, where sizes and places are multiples of that.", 75, words},
+            {"bytes", "One thread a byte.", 75, bytes}};
 }
 
 }  // namespace
 
 DeviceRows<PermuteKernel> permute_rows() {
     return {
-        {"tiled", "Tiles of 32 x 32 turn around in shared memory: reads and writes both go along neighbours.", 80,
+        {"tiled", "Tiles of 32 x 32 turn around in shared memory: reads and writes both go along neighbours.", 75,
          launch_permute_tiled},
-        {"naive", "One thread an element of the output; its reads are far apart.", 80, launch_permute_naive},
+        {"naive", "One thread an element of the output; its reads are far apart.", 75, launch_permute_naive},
     };
 }
 DeviceRows<SlabsKernel> copy_slabs_rows() { return rungs(launch_copy_words, launch_copy<uint8_t>); }

@@ -182,8 +182,8 @@ void launch_log_softmax_backward(const NDArray& upstream, const NDArray& output,
 template <class Kernel>
 DeviceRows<Kernel> rungs(Kernel warp, Kernel naive) {
     return {
-        {"warp", "32 threads a row, which read neighbours and combine through shuffles; columns: as naive.", 80, warp},
-        {"naive", "One thread a slice.", 80, naive}};
+        {"warp", "32 threads a row, which read neighbours and combine through shuffles; columns: as naive.", 75, warp},
+        {"naive", "One thread a slice.", 75, naive}};
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "kernel_table.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "../cuda/runtime/memory.h"
 #include "../ndarray/simt_library.h"
@@ -13,10 +14,7 @@ std::map<std::string, KernelTableBase*>& registry() {
     return tables;
 }
 
-// Whether the GPU at hand (the emulator: any) runs the kernel.
-bool is_runnable(const KernelInfo& info) {
-    return info.device != Device::cuda || cuda::compute_capability() >= info.oldest_gpu;
-}
+std::string version_of(int capability) { return message(capability / 10, ".", capability % 10); }
 
 }  // namespace
 
@@ -26,6 +24,32 @@ const DeviceKernels* device_kernels(Device device) {
     if (device == Device::cuda) return &mytensor_device_kernels();
 #endif
     return nullptr;
+}
+
+int compute_capability(Device device) {
+#ifdef MYTENSOR_WITH_CUDA
+    if (device == Device::cuda) return cuda::compute_capability();
+#endif
+    (void)device;
+    return std::numeric_limits<int>::max();
+}
+
+size_t serving_kernel(const char* op, const std::string& selected, Device device, const std::vector<KernelInfo>& infos,
+                      int capability) {
+    size_t first = infos.size();  // that runs
+    for (size_t i = infos.size(); i-- > 0;) {
+        const bool runs = infos[i].oldest_gpu <= capability;
+        if (selected == infos[i].name) {
+            require<NotSupported>(runs, op, ": the kernel '", selected, "' needs a GPU of compute capability ",
+                                  version_of(infos[i].oldest_gpu), " or newer, and this one has ",
+                                  version_of(capability), "; select another, or None for the default");
+            return i;
+        }
+        if (runs) first = i;
+    }
+    require<NotSupported>(first < infos.size(), op, " has no kernel on device ", name_of(device),
+                          infos.empty() ? "" : message(" for compute capability ", version_of(capability)));
+    return first;
 }
 
 KernelTableBase::KernelTableBase(const char* op) : op_(op) { registry()[op] = this; }
@@ -54,20 +78,9 @@ void KernelTableBase::select(const std::string& name) {
     selected_.clear();
 }
 
-size_t KernelTableBase::index_in(Device device, const std::vector<KernelInfo>& infos) const {
-    size_t first = infos.size();
-    for (size_t i = 0; i < infos.size(); i++) {
-        const bool is_selected = selected_ == infos[i].name;
-        if (!is_selected && first < i) continue;
-        const bool runs = is_runnable(infos[i]);
-        require<NotSupported>(runs || !is_selected, op_, ": the kernel '", selected_,
-                              "' needs a GPU of compute capability ", infos[i].oldest_gpu / 10, ".",
-                              infos[i].oldest_gpu % 10, " or newer; select another, or None for the default");
-        if (is_selected) return i;
-        if (runs) first = i;
-    }
-    require<NotSupported>(first < infos.size(), op_, " has no kernel on device ", name_of(device));
-    return first;
+KernelInfo KernelTableBase::picked(Device device, int capability) const {
+    const std::vector<KernelInfo> infos = kernels(device);
+    return infos[serving_kernel(op_, selected_, device, infos, capability)];
 }
 
 const std::map<std::string, KernelTableBase*>& kernel_tables() { return registry(); }

@@ -22,6 +22,15 @@ struct KernelInfo {
 // The kernels of csrc/cuda as `device` runs them. nullptr where this build or machine has none. Throws nothing.
 const DeviceKernels* device_kernels(Device device);
 
+// 10 * major + minor of the compute capability that kernels may use there: cuda's is that of the GPU at hand; the CPU
+// and the emulator run every kernel.
+int compute_capability(Device device);
+
+// Which of a device's kernels serves where the compute capability is this one: the selected one, else the first that
+// runs. Throws NotSupported when there is none, or when the selected one needs a newer GPU.
+size_t serving_kernel(const char* op, const std::string& selected, Device device, const std::vector<KernelInfo>& infos,
+                      int capability);
+
 // What `kernels(op)` and `select_kernel(op, name)` need to know of a table, whatever its kernels' signature is.
 class KernelTableBase {
  public:
@@ -35,15 +44,17 @@ class KernelTableBase {
     virtual std::vector<KernelInfo> kernels(Device device) const = 0;
     // Those of all devices: cpu, cuda, simt.
     std::vector<KernelInfo> kernels() const;
-    // The kernel that serves there. Throws NotSupported when there is none, or when the selected one needs a newer GPU.
-    KernelInfo picked(Device device) const { return kernels(device)[index_for(device)]; }
+    // The kernel that serves there, as serving_kernel() says.
+    KernelInfo picked(Device device, int capability) const;
+    KernelInfo picked(Device device) const { return picked(device, compute_capability(device)); }
 
     // Empty name: back to the default. Throws ValueError with the names there are.
     void select(const std::string& name);
 
  protected:
-    size_t index_for(Device device) const { return index_in(device, kernels(device)); }
-    size_t index_in(Device device, const std::vector<KernelInfo>& infos) const;
+    size_t index_in(Device device, const std::vector<KernelInfo>& infos) const {
+        return serving_kernel(op_, selected_, device, infos, compute_capability(device));
+    }
 
     const char* op_;
     std::string selected_;
@@ -71,7 +82,7 @@ class KernelTable : public KernelTableBase {
 
     const Kernel& pick(Device device) const {
         if (device == Device::cpu) return cpu_kernels_[index_in(device, cpu_infos_)];
-        const size_t index = index_for(device);
+        const size_t index = index_in(device, kernels(device));
         return (device_kernels(device)->*device_rows_)[index].kernel;
     }
 

@@ -23,6 +23,9 @@ void* pointer_or_null(void* data, cudaError_t error, const char* call) {
     return data;
 }
 
+// Does nothing. Its attributes tell which of the architectures in this build the driver has chosen.
+__global__ void built_for() {}
+
 }  // namespace
 
 void* allocate(size_t bytes) {
@@ -88,7 +91,14 @@ int compute_capability() {
         check(cudaGetDevice(&device), "cudaGetDevice");
         check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
         check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "cudaDeviceGetAttribute");
-        return 10 * major + minor;
+        cudaFuncAttributes attributes;
+        const cudaError_t error = cudaFuncGetAttributes(&attributes, built_for);
+        require<NotSupported>(error != cudaErrorNoKernelImageForDevice,
+                              "device 'cuda': the GPU has compute capability ", major, ".", minor,
+                              ", and mytensor_backend was built for others; build it again where ",
+                              "this GPU is, or with MYTENSOR_CUDA_ARCHS=", major, minor);
+        check(error, "cudaFuncGetAttributes");
+        return std::min(10 * major + minor, attributes.ptxVersion);
     }();
     return capability;
 }

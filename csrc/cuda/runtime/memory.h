@@ -27,7 +27,8 @@ void queue_copy(void* to, const void* from, size_t bytes);
 
 void synchronize();
 
-// Of the GPU in use: 10 * major + minor, 90 for an H100.
+// Of the GPU in use: 10 * major + minor, 90 for an H100; or less, where the build holds its kernels only as PTX of an
+// older architecture, in which they lack what newer GPUs have. Throws NotSupported where it holds none for this GPU.
 int compute_capability();
 
 }  // namespace mt::cuda

@@ -46,8 +46,9 @@ def run(
     """Time the ladders on "cpu" or "cuda" and return the results (also written to the file ``json`` after each case).
 
     ops, sizes: only these ops, and only sizes whose name holds one of these texts. step: in place of the ladders, the
-    training step of LeNet, ours and torch's (``mytensor.bench.step``). budget: about how many seconds each kernel's timing may take at
-    each size. command: what to record as the command that made these results. cases: measure these in place of CASES.
+    training step of LeNet, ours and torch's (``mytensor.bench.step``). budget: about how many seconds each kernel's
+    timing may take at each size. command: what to record as the command that made these results. cases: measure these
+    in place of CASES.
 
     A kernel whose result is wrong is a row with a problem and no times. On the CPU both sides use as many threads as
     our backend does.
@@ -121,9 +122,10 @@ def _choose(cases: Sequence[Case], device: str, ops: Sequence[str] | None, sizes
 
 
 def time_case(case: Case, device: str, budget: float = 0.5, seed: int = 0) -> list[dict[str, Any]]:
-    """One row for each kernel of the case's op, and one or two for torch: ``seconds`` and ``device_seconds`` (None
-    where not measured) as `take_turns` has them, ``error_of_bound`` the largest error as a fraction of what rounding allows;
-    of a wrong kernel only ``problem``."""
+    """One row for each kernel of the case's op, and one or two for torch.
+
+    ``seconds`` and ``device_seconds`` (None where not measured) as `take_turns` has them; ``error_of_bound``: the
+    largest error as a fraction of what rounding allows. Of a wrong kernel there is only the ``problem``."""
     rng = np.random.default_rng(seed)
     drawn = [case.draw(rng)]
     count = sets_of_arguments(case.bytes, sum(array.nbytes for array in drawn[0]), device)

@@ -31,6 +31,7 @@ SECTOR = 32  # bytes: what a GPU's memory delivers at least
 BANKS = 32  # of shared memory, each 4 bytes wide
 
 KINDS = ("read", "write", "atomic")
+_BARRIER = 3  # the kind of an entry that is no access: all threads of a block have reached a __syncthreads
 
 # As csrc/simt/emulator.h lays out an Access.
 _RAW = np.dtype(
@@ -141,6 +142,19 @@ class LineConflicts:
         )
 
 
+@dataclass(frozen=True)
+class LineBarriers:
+    """One __syncthreads in the source: how often the blocks of a launch passed it, together."""
+
+    kernel: str
+    file: str
+    line: int
+    passed: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}  __syncthreads, passed {self.passed} times"
+
+
 class Launch:
     """One recorded launch: kernel, grid and block (x, y, z), and the accesses of its threads."""
 
@@ -150,7 +164,9 @@ class Launch:
         self.block: tuple[int, int, int] = recorded["block"]
         self.arrays: list[dict] = recorded["arrays"]
         self._sites = recorded["sites"]
-        self._raw = np.frombuffer(recorded["accesses"], _RAW)
+        entries = np.frombuffer(recorded["accesses"], _RAW)
+        self._raw = entries[entries["kind"] != _BARRIER]
+        self._barriers = entries[entries["kind"] == _BARRIER]
 
     def __repr__(self) -> str:
         return f"<launch of {self.kernel}, grid {self.grid}, block {self.block}: {len(self._raw)} accesses>"
@@ -234,6 +250,14 @@ class Launch:
                 )
             )
         return found
+
+    def barriers(self) -> list[LineBarriers]:
+        """How often the blocks waited for all of their threads, by source line."""
+        found = []
+        for site, passed in zip(*np.unique(self._barriers["site"], return_counts=True), strict=True):
+            file, line, _ = self._sites[site]
+            found.append(LineBarriers(self.kernel, file, line, int(passed)))
+        return sorted(found, key=lambda row: (row.file, row.line))
 
     def _site_field(self, field: int) -> np.ndarray:
         return np.array([site[field] for site in self._sites] or [0])[self._raw["site"]]
@@ -320,3 +344,7 @@ class trace(_Changed):
     def bank_conflicts(self) -> list[LineConflicts]:
         """Launch.bank_conflicts of all launches."""
         return [row for launch in self.launches for row in launch.bank_conflicts()]
+
+    def barriers(self) -> list[LineBarriers]:
+        """Launch.barriers of all launches."""
+        return [row for launch in self.launches for row in launch.barriers()]

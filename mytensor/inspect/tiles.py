@@ -88,7 +88,9 @@ class TileWalk(Inspector):
 
         m, k, n = self.shape
         figure = Figure(figsize=(6.4, 6.4))
-        axes = figure.subplots(2, 2, width_ratios=[k, n], height_ratios=[k, m], gridspec_kw={"wspace": 0.1, "hspace": 0.12})
+        axes = figure.subplots(
+            2, 2, width_ratios=[k, n], height_ratios=[k, m], gridspec_kw={"wspace": 0.14, "hspace": 0.2}
+        )
         axes[0, 0].set_axis_off()
         first = self.block * self.threads
         written = np.array(self.writes[first : first + self.threads])

@@ -11,13 +11,16 @@ from typing import Any
 
 _MODULE_OF = {
     "run": "ladders",
+    "time_case": "ladders",
     "find_row": "results",
     "load_results": "results",
     "save_results": "results",
+    "row_text": "results",
     "table": "results",
     "measured_ceilings": "ceilings",
     "time_step": "step",
     "CASES": "cases",
+    "matmul_case": "cases",
 }
 
 __all__ = list(_MODULE_OF)

@@ -148,6 +148,9 @@ def time_case(case: Case, device: str, budget: float = 0.5, seed: int = 0) -> li
             except WrongKernel as wrong:
                 enter(name, "ours", kernel["selected"], None, str(wrong))
                 continue
+            except NotImplementedError as unsupported:  # this GPU is too old for the kernel
+                print(f"{case.op}, {case.size}: {unsupported}", flush=True)
+                continue
             calls = [case.ours(*to_ours(arrays, device)) for arrays in drawn]
         enter(name, "ours", kernel["selected"], error, None)
         contestants[name] = Contestant(calls, functools.partial(use_kernel, case.op, name))

@@ -1,10 +1,11 @@
-"""python -m mytensor train | compare | doctor"""
+"""python -m mytensor train | compare | bench | doctor"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,25 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def bench(options: argparse.Namespace) -> int:
+    """Time every kernel of every op beside PyTorch, after comparing its results with float64, and print the tables.
+    Status 1 where a kernel was wrong; it is not timed."""
+    from mytensor.bench import run, table
+
+    _set_threads(options.threads)
+    results = run(
+        device=options.device,
+        ops=options.ops,
+        sizes=options.sizes,
+        json=options.json,
+        step=options.step,
+        budget=options.budget,
+        command=_bench_command(options),
+    )
+    print("\n" + table(results))
+    return 1 if any(row["problem"] for row in results["rows"]) else 0
+
+
 def examine(options: argparse.Namespace) -> int:
     """Print the doctor's report; status 1 where something needed is wrong."""
     findings = doctor.examine(options.data)
@@ -162,6 +182,20 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-memory", action="store_true", help="don't measure peak memory")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results here, after each seed")
 
+    command = commands.add_parser("bench", help="how fast each kernel is, beside PyTorch", description=bench.__doc__)
+    command.set_defaults(command=bench)
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="(default cpu)")
+    command.add_argument("--ops", nargs="+", metavar="OP", help="only these, such as matmul conv2d (default: all)")
+    command.add_argument(
+        "--sizes", nargs="+", metavar="TEXT", help="only sizes whose name holds one of these texts, such as LeNet"
+    )
+    command.add_argument("--step", action="store_true", help="LeNet's training step in place of the kernels")
+    command.add_argument(
+        "--budget", type=float, default=0.5, metavar="S", help="seconds for each kernel at each size (default 0.5)"
+    )
+    command.add_argument("--threads", type=int, metavar="N", help="processor threads of each side")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results here, after each size")
+
     command = commands.add_parser("doctor", parents=[data], help="what was built, what is off and why")
     command.set_defaults(command=examine)
     return parser
@@ -215,6 +249,17 @@ def _command_for_the_record(options: argparse.Namespace) -> str:
     words += ["--threads", str(options.threads)] if options.threads else []
     words += ["--dataloader-epochs", str(options.dataloader_epochs)]
     words += ["--no-memory"] if options.no_memory else []
+    words += ["--json", options.json.name] if options.json else []
+    return " ".join(words)
+
+
+def _bench_command(options: argparse.Namespace) -> str:
+    words = ["python -m mytensor bench --device", options.device]
+    for name, values in (("--ops", options.ops), ("--sizes", options.sizes)):
+        words += [name, *(shlex.quote(value) for value in values)] if values else []
+    words += ["--step"] if options.step else []
+    words += ["--budget", f"{options.budget:g}"]
+    words += ["--threads", str(options.threads)] if options.threads else []
     words += ["--json", options.json.name] if options.json else []
     return " ".join(words)
 

@@ -167,3 +167,40 @@ def comparison_curves(results: dict[str, Any]) -> tuple[Figure, str]:
         + f" on average over {len(results['runs'])} seeds."
     )
     return fig, sentence
+
+
+def roofline(
+    points: dict[str, list[tuple[float, float]]], flops: dict[str, float], bytes_per_second: float, what: str
+) -> tuple[Figure, str]:
+    """(figure, sentence): how fast kernels are under the roof that the machine's ceilings make.
+
+    points: name -> (floating-point operations a byte of memory, operations a second) of each measurement. flops: name
+    -> operations a second that the machine can do at most. what: the machine. Source: Williams, Waterman and Patterson,
+    "Roofline: an insightful visual performance model", Communications of the ACM 52 (2009).
+    """
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = fig.subplots()
+    everywhere = [x for series in points.values() for x, _ in series]
+    x = np.geomspace(min([*everywhere, 1]) / 2, max([*everywhere, max(flops.values()) / bytes_per_second]) * 2, 200)
+    for (name, most), style in zip(flops.items(), STYLES, strict=False):
+        roof = np.minimum(x * bytes_per_second, most) / 1e9
+        axes.loglog(x, roof, color="#555555", linestyle=style["linestyle"], linewidth=1.5)
+        axes.annotate(f"{name}: {most / 1e9:,.0f} GFLOP/s", (x[-1], roof[-1]), ha="right", va="bottom", fontsize=8)
+    shown = [(name, sorted(series)) for name, series in points.items() if series]
+    for number, (name, series) in enumerate(shown):
+        style = STYLES[number % len(STYLES)] | {"linestyle": ":", "marker": "os^DvPX*<>"[number % 10]}
+        axes.loglog([x for x, _ in series], [y / 1e9 for _, y in series], label=name, markersize=6, **style)
+    axes.set_xlabel("floating-point operations a byte")
+    axes.set_ylabel("GFLOP/s")
+    axes.set_title(f"Under the roof of {what}", fontsize=10)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8, loc="upper left")
+    best, speed = max(((name, max(y for _, y in series)) for name, series in shown), key=lambda pair: pair[1])
+    roofs = ", ".join(f"{most / 1e9:,.0f} GFLOP/s ({name})" for name, most in flops.items())
+    sentence = (
+        f"Roofline of {what}: memory delivers {bytes_per_second / 1e9:,.0f} GB/s, the arithmetic ends at {roofs}. "
+        f"Highest stands {best} with {speed / 1e9:,.0f} GFLOP/s."
+    )
+    return fig, sentence

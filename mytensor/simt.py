@@ -31,6 +31,7 @@ SECTOR = 32  # bytes: what a GPU's memory delivers at least
 BANKS = 32  # of shared memory, each 4 bytes wide
 
 KINDS = ("read", "write", "atomic")
+_BARRIER = 3  # the kind of an entry that is no access: all threads of a block have reached a __syncthreads
 
 # As csrc/simt/emulator.h lays out an Access.
 _RAW = np.dtype(
@@ -141,6 +142,19 @@ class LineConflicts:
         )
 
 
+@dataclass(frozen=True)
+class LineBarriers:
+    """One __syncthreads in the source: how often the blocks of a launch passed it, together."""
+
+    kernel: str
+    file: str
+    line: int
+    passed: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}  __syncthreads, passed {self.passed} times"
+
+
 class Launch:
     """One recorded launch: kernel, grid and block (x, y, z), and the accesses of its threads."""
 
@@ -150,7 +164,9 @@ class Launch:
         self.block: tuple[int, int, int] = recorded["block"]
         self.arrays: list[dict] = recorded["arrays"]
         self._sites = recorded["sites"]
-        self._raw = np.frombuffer(recorded["accesses"], _RAW)
+        entries = np.frombuffer(recorded["accesses"], _RAW)
+        self._raw = entries[entries["kind"] != _BARRIER]
+        self._barriers = entries[entries["kind"] == _BARRIER]
 
     def __repr__(self) -> str:
         return f"<launch of {self.kernel}, grid {self.grid}, block {self.block}: {len(self._raw)} accesses>"
@@ -217,14 +233,19 @@ class Launch:
         repeat = np.repeat(np.arange(len(rows)), words)
         word = word[repeat] + np.arange(len(repeat)) - np.repeat(np.cumsum(words) - words, words)
 
-        distinct = np.unique(np.stack([requests[repeat], part[repeat], word % BANKS, word]), axis=1)
-        banks, depth = np.unique(distinct[:3], axis=1, return_counts=True)
-        parts, part_of_bank = np.unique(banks[:2], axis=1, return_inverse=True)
-        deepest = np.zeros(parts.shape[1], np.int64)
-        np.maximum.at(deepest, part_of_bank.reshape(-1), depth)
+        request, part, bank = requests[repeat], part[repeat], word % BANKS
+        wanted = np.unique(_numbered([request, part, bank, word]), return_index=True)[1]  # each word once
+        request, part, bank = request[wanted], part[wanted], bank[wanted]
+        bank_number = _numbered([request, part, bank])
+        depth = np.bincount(bank_number)  # words that one bank must deliver to a part of a request
+        first = np.unique(bank_number, return_index=True)[1]
+        part_number = _numbered([request[first], part[first]])
+        deepest = np.zeros(int(part_number.max(initial=-1)) + 1, np.int64)
+        np.maximum.at(deepest, part_number, depth)
+        request = request[first][np.unique(part_number, return_index=True)[1]]  # that each part belongs to
         count = int(requests.max(initial=-1)) + 1
-        passes = np.bincount(parts[0], deepest, minlength=count)
-        ideal = np.bincount(parts[0], minlength=count)
+        passes = np.bincount(request, deepest, minlength=count)
+        ideal = np.bincount(request, minlength=count)
         found = []
         for (file, line, array, kind), member in self._lines(rows, requests):
             found.append(
@@ -234,6 +255,14 @@ class Launch:
                 )
             )
         return found
+
+    def barriers(self) -> list[LineBarriers]:
+        """How often the blocks waited for all of their threads, by source line."""
+        found = []
+        for site, passed in zip(*np.unique(self._barriers["site"], return_counts=True), strict=True):
+            file, line, _ = self._sites[site]
+            found.append(LineBarriers(self.kernel, file, line, int(passed)))
+        return sorted(found, key=lambda row: (row.file, row.line))
 
     def _site_field(self, field: int) -> np.ndarray:
         return np.array([site[field] for site in self._sites] or [0])[self._raw["site"]]
@@ -263,28 +292,37 @@ class Launch:
         position = np.arange(len(rows))
         run = np.empty(len(rows), np.int64)
         run[by_thread] = position - np.maximum.accumulate(np.where(is_first, position, 0)) if len(rows) else position
-        groups = np.stack(
-            [key.astype(np.int64) for key in (*instruction, rows["block"], rows["thread"] // WARP, run)], axis=1
-        )
-        _, requests = np.unique(groups, axis=0, return_inverse=True)
-        return rows, requests.reshape(-1)
+        return rows, _numbered([*instruction, rows["block"], rows["thread"] // WARP, run])
 
     def _lines(self, rows: np.ndarray, requests: np.ndarray):
         """((file, line, array, kind), numbers of its requests), in the order of the source."""
-        groups: dict[tuple[str, int, str, str], set[int]] = {}
-        combined = np.stack([rows["site"], rows["array"], rows["kind"]], axis=1).astype(np.int64)
-        for site, array, kind in np.unique(combined, axis=0):
-            member = (combined == (site, array, kind)).all(axis=1)
+        kinds = [rows["site"], rows["array"], rows["kind"]]
+        number = _numbered(kinds)
+        groups: dict[tuple[str, int, str, str], list[np.ndarray]] = {}
+        for first in np.unique(number, return_index=True)[1]:
+            site, array, kind = (int(key[first]) for key in kinds)
             file, line, _ = self._sites[site]
             key = file, line, self.arrays[array]["name"], KINDS[kind]
-            groups.setdefault(key, set()).update(requests[member].tolist())
-        return [(key, np.array(sorted(groups[key]))) for key in sorted(groups)]
+            groups.setdefault(key, []).append(requests[number == number[first]])
+        return [(key, np.unique(np.concatenate(groups[key]))) for key in sorted(groups)]
+
+
+def _numbered(keys: list[np.ndarray]) -> np.ndarray:
+    """Rows with the same keys get the same number; the numbers count the different ones from 0, the least first."""
+    columns = [key.astype(np.int64) for key in keys]
+    order = np.lexsort(columns[::-1])
+    is_new = np.zeros(len(order), bool)
+    for column in columns:
+        is_new[1:] |= column[order[1:]] != column[order[:-1]]
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.cumsum(is_new)
+    return numbers
 
 
 def _count_distinct(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
     """How many different values each group holds; groups are numbered from 0."""
-    pairs = np.unique(np.stack([groups, values]), axis=1)
-    return np.bincount(pairs[0], minlength=int(groups.max(initial=-1)) + 1)
+    first_of_pair = np.unique(_numbered([groups, values]), return_index=True)[1]
+    return np.bincount(groups[first_of_pair], minlength=int(groups.max(initial=-1)) + 1)
 
 
 def _first_of_each(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -320,3 +358,7 @@ class trace(_Changed):
     def bank_conflicts(self) -> list[LineConflicts]:
         """Launch.bank_conflicts of all launches."""
         return [row for launch in self.launches for row in launch.bank_conflicts()]
+
+    def barriers(self) -> list[LineBarriers]:
+        """Launch.barriers of all launches."""
+        return [row for launch in self.launches for row in launch.barriers()]

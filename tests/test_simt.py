@@ -437,6 +437,21 @@ def test_a_trace_has_a_limit():
     check_that_all_is_well()
 
 
+def test_barriers_are_counted_once_a_block():
+    a, b = on_simt(np.ones((40, 36), np.float32)), on_simt(np.ones((36, 24), np.float32))
+    with mt.use_kernel("matmul", "tiled"), mt.simt.trace() as trace:
+        backend.matmul(a, b)
+    blocks, steps = 3 * 2, 3  # tiles of 16 x 16, pieces of the sum of 16
+    lines = trace.barriers()
+    assert [line.passed for line in lines] == [blocks * steps] * 2 and lines[0].line < lines[1].line
+    source = (ROOT / "csrc" / "cuda" / "matmul.cu").read_text(encoding="utf-8").splitlines()
+    assert all("__syncthreads()" in source[line.line - 1] for line in lines)
+    assert set(trace.launches[0].accesses["kind"]) == {"read", "write"}, "a barrier is no access"
+    with mt.use_kernel("matmul", "naive"), mt.simt.trace() as trace:
+        backend.matmul(a, b)
+    assert trace.barriers() == []
+
+
 def test_settings_end_with_their_block():
     before = backend.simt_settings()
     with mt.simt.watch(), mt.simt.order("shuffled", seed=3), mt.simt.trace(limit=5):

@@ -1,6 +1,7 @@
 // Memory, threads and kernel tables: what a reader can look at and set.
 #include <limits>
 
+#include "../cpu/fma_peak.h"
 #include "../cpu/parallel.h"
 #include "../ndarray/device_memory.h"
 #include "../ops/kernel_table.h"
@@ -133,6 +134,9 @@ void bind_runtime(py::module_& m) {
             cpu::set_num_threads(static_cast<int>(threads));
         },
         py::arg("threads"));
+    m.def("fma_peak", &cpu::fma_peak, py::arg("seconds") = 0.5, py::call_guard<py::gil_scoped_release>(),
+          "Floating-point operations a second of all threads together, on float32 numbers that stay in registers: the "
+          "CPU's ceiling for a product, measured for about so many seconds.");
 
     m.def("ops_with_kernels", &ops_with_kernels, "The ops that have several kernels to choose from.");
     m.def("kernels", &kernel_list, py::arg("op"), py::arg("device") = py::none(),

@@ -191,6 +191,7 @@ int Block::block_barrier(Vote vote, int predicate, Place place) {
         vote_result_ = vote == Vote::count ? votes_ : vote == Vote::all ? votes_ == count : votes_ > 0;
         arrived_ = 0;
         block_epoch_++;
+        if (Watch* watch = worker_.grid().watch) watch->note_barrier(place);
         for (uint16_t number : order_) release(threads_[number]);
     }
     wait();

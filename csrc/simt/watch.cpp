@@ -311,6 +311,17 @@ void Watch::record(Region& region, AccessKind kind, const char* address, size_t 
     launch_.accesses.push_back(access);
 }
 
+void Watch::note_barrier(Place place) {
+    if (!settings_.trace) return;
+    settle();
+    Access barrier = {};
+    barrier.block = block_->number();
+    barrier.thread = block_->current().number;
+    barrier.kind = kBarrierPassed;
+    barrier.site = site_of(place, nullptr);
+    launch_.accesses.push_back(barrier);
+}
+
 void Watch::settle() {
     if (unsettled_ == SIZE_MAX) return;
     std::memcpy(&launch_.accesses[unsettled_].value, unsettled_address_, unsettled_bytes_);

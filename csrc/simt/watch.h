@@ -57,6 +57,8 @@ struct Region {
     WrittenBits& written() { return allocation ? allocation->written : shared_written; }
 };
 
+constexpr uint8_t kBarrierPassed = 3;  // an Access::kind: no access, but a barrier of its block, once for all threads
+
 class Watch {
  public:
     Watch(const Settings& settings, Module& module, Launch& launch)
@@ -85,6 +87,9 @@ class Watch {
     Region* region_of(const void* address);
 
     void fence();  // the running thread calls __threadfence
+
+    // All threads of the block have reached a __syncthreads. In a trace: one more entry, of kind kBarrierPassed.
+    void note_barrier(Place place);
 
     // Puts places to the sites that the launch's accesses mention.
     void finish();

@@ -1,0 +1,32 @@
+"""How fast each kernel is: every rung of every ladder beside PyTorch, and beside what the machine can do at most.
+
+    results = mytensor.bench.run(device="cuda", ops=["matmul", "conv2d"])
+    print(mytensor.bench.table(results))
+
+Measuring imports torch; reading results from a file doesn't.
+"""
+
+import importlib
+from typing import Any
+
+_MODULE_OF = {
+    "run": "ladders",
+    "time_case": "ladders",
+    "find_row": "results",
+    "load_results": "results",
+    "save_results": "results",
+    "row_text": "results",
+    "table": "results",
+    "measured_ceilings": "ceilings",
+    "time_step": "step",
+    "CASES": "cases",
+    "matmul_case": "cases",
+}
+
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

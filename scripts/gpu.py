@@ -1,0 +1,506 @@
+"""Everything that needs a GPU, in parts of under ten minutes, without anybody at the keyboard. From the top folder:
+
+    python scripts/gpu.py build          compiles the backend for the GPU at hand and lets the doctor look at it
+    python scripts/gpu.py tests          the test suite, which picks up the GPU by itself
+    python scripts/gpu.py sanitizer      compute-sanitizer's four tools over every kernel
+    python scripts/gpu.py training       the report's recipe beside PyTorch, five seeds
+    python scripts/gpu.py ablations      notebook 11's causes, one change at a time
+    python scripts/gpu.py bench          every rung of every ladder beside cuBLAS and cuDNN, and the training step
+    python scripts/gpu.py notebooks      executes the notebooks whose cells want a GPU
+    python scripts/gpu.py build tests    several parts; `all`: all of them
+
+Each part writes results/*.json (device, driver, versions, commit, command) and the last thing printed is a short table.
+Status 1: something was wrong, failed, or ran out of time. A plain checkout is enough, with this Python's packages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import contextlib
+import datetime
+import json
+import os
+import platform
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+FORMAT = "mytensor on a GPU 1"
+LOGS = ROOT / "build" / "gpu"
+# Files that learn nothing from a GPU: they build the backend anew with planted bugs, or read the packages' lists.
+NOT_HERE = ("test_mutants.py", "test_mutants_device.py", "test_environment.py")
+TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
+ERROR_STATUS = 9  # what compute-sanitizer is told to return where it found something
+NOTEBOOKS = ("03_gemm", "04_conv_forward", "10_cifar10_training", "11_comparison")
+
+
+@dataclass
+class Outcome:
+    """One program's end. status: None where the time ran out."""
+
+    command: str
+    status: int | None
+    seconds: float
+    output: str  # the last of it
+
+    @property
+    def in_words(self) -> str:
+        return "ran out of time" if self.status is None else "ok" if self.status == 0 else f"status {self.status}"
+
+
+@dataclass
+class Part:
+    """What a part has to say: one line of the table each, and the facts for its file."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    is_good: bool = True
+
+    def say(self, what: str, value: str, is_good: bool = True) -> None:
+        self.lines.append((what, value))
+        self.is_good &= is_good
+
+
+class Runner:
+    """Runs programs in the top folder, each for no longer than what is left of the part's time."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+        self.began = time.monotonic()
+
+    def left(self) -> float:
+        return max(1.0, self.options.limit - (time.monotonic() - self.began))
+
+    def run(
+        self, command: Sequence[str], seconds: float | None = None, show: bool = True, **environment: str
+    ) -> Outcome:
+        """show: print what the program prints, as it comes."""
+        text = shlex.join([_shown(word) for word in command])
+        if show or self.options.dry_run:
+            print(f"$ {text}", flush=True)
+        if self.options.dry_run:
+            return Outcome(text, 0, 0.0, "")
+        began = time.monotonic()
+        # A session of its own, so that what it has started ends with it.
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": _python_path()} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        lines: list[str] = []
+        reader = concurrent.futures.ThreadPoolExecutor(1)
+        reading = reader.submit(_read, process, lines, show)
+        try:
+            status: int | None = process.wait(min(seconds or self.left(), self.left()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            status = None
+        with contextlib.suppress(concurrent.futures.TimeoutError):  # something it left behind holds the pipe
+            reading.result(10)
+        reader.shutdown(wait=False)
+        return Outcome(text, status, time.monotonic() - began, "".join(lines[-200:]))
+
+    def python(self, *arguments: str, **options: Any) -> Outcome:
+        return self.run([sys.executable, *arguments], **options)
+
+
+def _read(process: subprocess.Popen, lines: list[str], show: bool) -> None:
+    for line in process.stdout or ():
+        lines.append(line)
+        if show:
+            print(line, end="", flush=True)
+
+
+def _shown(word: str) -> str:
+    """A command's word without the places of this machine, which would tell a reader nothing."""
+    if word == sys.executable:
+        return "python"
+    path = Path(word)
+    return str(path.relative_to(ROOT)) if path.is_absolute() and path.is_relative_to(ROOT) else word
+
+
+def _new_log(name: str) -> Path:
+    """Where a program's report goes; an older one of that name is gone."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    (LOGS / name).unlink(missing_ok=True)
+    return LOGS / name
+
+
+def _python_path() -> str:
+    """The checkout first: it need not be installed."""
+    return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The parts
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def build(runner: Runner) -> Part:
+    """Compiles for the GPU at hand, with all cores."""
+    part = Part()
+    jobs = str(os.cpu_count() or 1)
+    command = ["setup.py", "--quiet", "build_ext", "--inplace"]
+    compiled = runner.python(*command, MYTENSOR_CUDA="1", MYTENSOR_JOBS=jobs)
+    part.say("compiling", f"{compiled.in_words}, {compiled.seconds:.0f} s on {jobs} cores", compiled.status == 0)
+    part.facts["compiling"] = _record(compiled)
+    doctor = runner.python("-m", "mytensor", "doctor")
+    part.say("doctor", doctor.in_words, doctor.status == 0)
+    part.facts["doctor"] = _record(doctor) | {"report": doctor.output}
+    if not runner.options.dry_run:
+        found = _backend_facts()
+        gpus = found.get("cuda", {}).get("gpus", [])
+        part.say("GPU", gpus[0]["name"] if gpus else f"none: {found.get('cuda', {}).get('problem')}", bool(gpus))
+    return part
+
+
+def tests(runner: Runner) -> Part:
+    """Each file of tests in a process of its own, several at a time; their reports are added up."""
+    part = Part()
+    workers = runner.options.workers or max(1, (os.cpu_count() or 2) // 2)
+    files = [ROOT / name for name in runner.options.test_files] or sorted(
+        path
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "browser" not in path.parts and path.name not in NOT_HERE
+    )
+    # The longest first: whoever starts last should not be waited for.
+    files.sort(key=lambda path: path.parent.name != "device")
+    reports = {path: _new_log(f"{path.stem}.xml") for path in files}
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        jobs = {
+            path: pool.submit(
+                runner.python,
+                *(
+                    "-m",
+                    "pytest",
+                    "-q",
+                    "-p",
+                    "no:cacheprovider",
+                    _shown(str(path)),
+                    f"--junitxml={_shown(str(report))}",
+                ),
+                show=False,
+                OMP_NUM_THREADS="2",
+            )
+            for path, report in reports.items()
+        }
+        done = {path: job.result() for path, job in jobs.items()}
+    if runner.options.dry_run:
+        return part
+    rows = {_shown(str(path)): _test_row(outcome, reports[path]) for path, outcome in done.items()}
+    totals = {key: sum(row[key] for row in rows.values()) for key in ("passed", "failed", "skipped")}
+    incomplete = [name for name, row in rows.items() if row["problem"]]
+    part.facts |= {"totals": totals, "files": rows}
+    for name, row in rows.items():
+        if row["problem"]:
+            part.say(name, row["problem"], False)
+        for failure in row["failures"]:
+            part.say("failed", failure, False)
+    on_gpu = sum(row["on_cuda"] for row in rows.values())
+    part.say("tests", f"{totals['passed']} passed, {totals['failed']} failed, {totals['skipped']} skipped")
+    part.say("of them on cuda", str(on_gpu), on_gpu > 0)
+    part.say("files", f"{len(rows)}, {len(incomplete)} of them not run to the end", not incomplete)
+    return part
+
+
+def _test_row(outcome: Outcome, report: Path) -> dict[str, Any]:
+    """What one file's report says; pytest's status 5 is a file without tests."""
+    row: dict[str, Any] = {"passed": 0, "failed": 0, "skipped": 0, "on_cuda": 0, "failures": [], "problem": None}
+    row |= {"seconds": round(outcome.seconds, 1)}
+    if not report.exists():
+        row["problem"] = f"{outcome.in_words}; " + (outcome.output.strip().splitlines() or ["no output"])[-1]
+        row["output"] = outcome.output[-4000:]
+        return row
+    for case in xml.etree.ElementTree.parse(report).iter("testcase"):
+        name = f"{case.get('classname')}::{case.get('name')}"
+        kinds = {child.tag for child in case}
+        state = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        row[state] += 1
+        row["on_cuda"] += state != "skipped" and "cuda" in re.split(r"[\[\]-]", case.get("name") or "")
+        if state == "failed":
+            row["failures"].append(name)
+    if row["failures"]:
+        row["output"] = outcome.output[-6000:]
+    if outcome.status is None:
+        row["problem"] = outcome.in_words
+    elif outcome.status not in (0, 1, 5):
+        row["problem"] = f"{outcome.in_words}; " + (outcome.output.strip().splitlines() or ["no output"])[-1]
+    return row
+
+
+def sanitizer(runner: Runner) -> Part:
+    """compute-sanitizer's tools over tests/device/every_rung.py, all at once: most of the time is the processor's."""
+    part = Part()
+    if not runner.options.dry_run and shutil.which("compute-sanitizer") is None:
+        part.say("compute-sanitizer", "not on PATH: it comes with the CUDA toolkit", False)
+        return part
+    logs = {tool: _new_log(f"{tool}.log") for tool in TOOLS}
+    with concurrent.futures.ThreadPoolExecutor(len(TOOLS)) as pool:
+        jobs = {
+            tool: pool.submit(runner.run, sanitizer_command(tool, log, runner.options.ops), show=False)
+            for tool, log in logs.items()
+        }
+        for tool, job in jobs.items():
+            outcome = job.result()
+            if runner.options.dry_run:
+                continue
+            log = logs[tool].read_text(errors="replace") if logs[tool].exists() else ""
+            verdict = sanitizer_verdict(outcome, log)
+            part.facts[tool] = verdict
+            value = f"{verdict['summary']}; {verdict['program']}; {outcome.seconds:.0f} s"
+            part.say(tool, value, verdict["is_clean"])
+    return part
+
+
+def sanitizer_command(tool: str, log: Path, ops: Sequence[str] | None) -> list[str]:
+    options = ["--target-processes", "all", "--error-exitcode", str(ERROR_STATUS), "--print-limit", "50"]
+    # A kernel may leave padding of what it was given unread and unwritten; leaks at the end are the driver's to free.
+    options += {"racecheck": ["--racecheck-report", "all"], "memcheck": ["--padding", "64"]}.get(tool, [])
+    program = [sys.executable, "tests/device/every_rung.py", "--device", "cuda"]
+    program += ["--ops", *ops] if ops else []
+    return ["compute-sanitizer", "--tool", tool, *options, "--log-file", _shown(str(log)), *program]
+
+
+def sanitizer_verdict(outcome: Outcome, log: str) -> dict[str, Any]:
+    """is_clean only where the tool says so itself: a log without a summary is no good news."""
+    summaries = re.findall(r"^=+ ((?:ERROR|RACECHECK) SUMMARY: .*)$", log, re.MULTILINE)
+    program = [line for line in outcome.output.splitlines() if re.match(r"\d+ kernels of ", line)]
+    no_errors = [
+        summary
+        for summary in summaries
+        if re.fullmatch(
+            r"ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards displayed \(0 errors, 0 warnings\) ?", summary
+        )
+    ]
+    is_clean = outcome.status == 0 and bool(summaries) and len(no_errors) == len(summaries) and bool(program)
+    return {
+        "command": outcome.command,
+        "status": outcome.status,
+        "seconds": round(outcome.seconds, 1),
+        "summary": "; ".join(summaries) or f"no summary ({outcome.in_words})",
+        "program": program[-1] if program else "the program did not come to its end",
+        "is_clean": is_clean,
+        "log": "" if is_clean else log[:20_000],
+        "output": "" if is_clean else outcome.output[-4000:],
+    }
+
+
+def training(runner: Runner) -> Part:
+    """The report's recipe, ours and PyTorch's, by `python -m mytensor compare`."""
+    return _measurement(runner, "compare", "compare_cuda.json")
+
+
+def ablations(runner: Runner) -> Part:
+    """One change at a time, by `python -m mytensor ablate`."""
+    return _measurement(runner, "ablate", "ablation_cuda.json")
+
+
+def _measurement(runner: Runner, command: str, file: str) -> Part:
+    part, options = Part(), runner.options
+    words = [command, "--device", "cuda", "--data", str(options.data), "--epochs", str(options.epochs)]
+    words += ["--seeds", *map(str, options.seeds), "--json", str(options.out / file)]
+    return _mytensor(part, runner, command, words, options.out / file)
+
+
+def bench(runner: Runner) -> Part:
+    """Every rung, then the training step, in one file each."""
+    part, options = Part(), runner.options
+    step = ["bench", "--device", "cuda", "--step", "--json", str(options.out / "step_cuda.json")]
+    _mytensor(part, runner, "training step", step, options.out / "step_cuda.json", seconds=0.4 * options.limit)
+    ladders = ["bench", "--device", "cuda", "--budget", f"{options.budget:g}"]
+    ladders += ["--ops", *options.ops] if options.ops else []
+    ladders += ["--json", str(options.out / "bench_cuda.json")]
+    return _mytensor(part, runner, "ladders", ladders, options.out / "bench_cuda.json")
+
+
+def _mytensor(
+    part: Part, runner: Runner, name: str, words: Sequence[str], file: Path, seconds: float | None = None
+) -> Part:
+    """Runs one of mytensor's own commands, which writes its file as it goes: also what was cut short is kept."""
+    outcome = runner.python("-m", "mytensor", *words, seconds=seconds)
+    part.say(name, f"{outcome.in_words}, {outcome.seconds:.0f} s, {_shown(str(file))}", outcome.status == 0)
+    part.facts[name] = _record(outcome)
+    if outcome.status != 0:
+        part.facts[name]["output"] = outcome.output[-6000:]
+    if not runner.options.dry_run and not file.exists():
+        part.say(name, f"{file.name} was not written", False)
+    return part
+
+
+def notebooks(runner: Runner) -> Part:
+    """Executes them by scripts/notebooks.py, with Jupyter from wheels where this Python has none."""
+    part, options = Part(), runner.options
+    environment = {}
+    if options.wheels is not None:
+        site = ROOT / "build" / "gpu-site"
+        wheels = sorted(map(str, options.wheels.glob("*.whl")))
+        if not wheels and not options.dry_run:
+            part.say("wheels", f"there are none in {options.wheels}", False)
+            return part
+        install = ["-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile", "--upgrade"]
+        installed = runner.python(*install, "--target", str(site), *(wheels or [f"{options.wheels}/*.whl"]), show=False)
+        part.say(
+            "wheels", f"{len(wheels)} installed into {_shown(str(site))}, {installed.in_words}", installed.status == 0
+        )
+        if installed.status != 0:
+            part.facts["wheels"] = _record(installed) | {"output": installed.output[-4000:]}
+        # Behind the machine's own packages: torch and numpy stay what they are.
+        environment["PYTHONPATH"] = os.pathsep.join([_python_path(), str(site)])
+    if options.out != ROOT / "results" and not options.dry_run:  # where notebooks look for measurements
+        for path in options.out.glob("*_cuda.json"):
+            shutil.copy(path, ROOT / "results")
+    for name in options.notebooks:
+        if not (ROOT / "notebooks" / "src" / f"{name}.py").exists():
+            part.say(name, "has no source yet")
+            continue
+        if options.data is not None:
+            environment["MYTENSOR_DATA"] = str(options.data.resolve())
+        outcome = runner.python("scripts/notebooks.py", "build", name, **environment)
+        part.say(name, f"{outcome.in_words}, {outcome.seconds:.0f} s", outcome.status == 0)
+        part.facts[name] = _record(outcome)
+        if outcome.status != 0:
+            part.facts[name]["output"] = outcome.output[-6000:]
+        elif options.out != ROOT / "results" and not options.dry_run:
+            shutil.copy(ROOT / "notebooks" / f"{name}.ipynb", options.out)
+    return part
+
+
+PARTS: dict[str, Callable[[Runner], Part]] = {
+    "build": build,
+    "tests": tests,
+    "sanitizer": sanitizer,
+    "training": training,
+    "ablations": ablations,
+    "bench": bench,
+    "notebooks": notebooks,
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Records
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _record(outcome: Outcome) -> dict[str, Any]:
+    return {"command": outcome.command, "status": outcome.status, "seconds": round(outcome.seconds, 1)}
+
+
+def circumstances(options: argparse.Namespace, command: str) -> dict[str, Any]:
+    """What travels with every result."""
+    found = _backend_facts()
+    return {
+        "format": FORMAT,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "commit": options.commit or found.get("commit"),
+        "machine": {"cuda": found.get("cuda"), "driver": found.get("driver"), "cpu": found.get("cpu")}
+        | {"cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
+        "versions": found.get("versions"),
+        "build": found.get("build"),
+    }
+
+
+def _backend_facts() -> dict[str, Any]:
+    """Asked of a process of its own: this one must not hold an older backend, nor the GPU."""
+    program = (
+        "import json, mytensor_backend as b; from mytensor import doctor as d; "
+        "print(json.dumps({'cuda': b.cuda_info(), 'build': dict(b.build_info()), 'commit': d.git_commit(), "
+        "'driver': d.nvidia_driver(), 'cpu': d.cpu_model(), 'versions': d.versions()}, default=str))"
+    )
+    environment = os.environ | {"PYTHONPATH": _python_path()}
+    command = [sys.executable, "-c", program]
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        return json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        return {"cuda": {"problem": (done.stderr.strip().splitlines() or ["the backend said nothing"])[-1]}}
+    except subprocess.TimeoutExpired:
+        return {"cuda": {"problem": "the backend did not answer within a minute"}}
+
+
+def write(path: Path, record: dict[str, Any]) -> None:
+    """All of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def note_commit(folder: Path, commit: str | None) -> None:
+    """A copy of a checkout has no history to ask: results without a commit get the one that was named."""
+    for path in folder.glob("*_cuda.json") if commit else ():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.get("commit") is None:
+            write(path, record | {"commit": commit})
+
+
+def run_part(name: str, options: argparse.Namespace) -> Part:
+    print(f"\n=== {name}", flush=True)
+    runner = Runner(options)
+    try:
+        part = PARTS[name](runner)
+    except Exception as problem:  # the other parts still have their turn
+        part = Part()
+        part.say(name, f"{type(problem).__name__}: {problem}", False)
+    seconds = time.monotonic() - runner.began
+    part.say("time", f"{seconds:.0f} s")
+    if not options.dry_run:
+        command = shlex.join(["python", "scripts/gpu.py", name])
+        record = circumstances(options, command) | {"seconds": round(seconds, 1), "is_good": part.is_good}
+        record |= {"table": part.lines, **part.facts}
+        write(options.out / f"gpu_{name}.json", record)
+        note_commit(options.out, options.commit)
+    return part
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="+", choices=[*PARTS, "all"], metavar="PART", help="one or several, or all")
+    parser.add_argument("--out", type=Path, default=ROOT / "results", metavar="DIR", help="(default results/)")
+    parser.add_argument("--data", type=Path, default=ROOT / "data", metavar="DIR", help="CIFAR-10's (default data/)")
+    parser.add_argument("--limit", type=float, default=570, metavar="S", help="seconds of each part (default 570)")
+    parser.add_argument("--commit", metavar="HASH", help="what to record where the checkout has no history")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands, run nothing")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="of the training runs")
+    parser.add_argument("--epochs", type=int, default=20, help="of the training runs (default 20)")
+    parser.add_argument("--ops", nargs="+", metavar="OP", help="bench and sanitizer: only these")
+    parser.add_argument(
+        "--budget", type=float, default=0.2, metavar="S", help="bench: a kernel at a size (default 0.2)"
+    )
+    parser.add_argument("--test-files", nargs="+", default=[], metavar="FILE", help="tests: only these")
+    parser.add_argument("--workers", type=int, metavar="N", help="tests: files at a time (default: half the cores)")
+    parser.add_argument("--wheels", type=Path, metavar="DIR", help="notebooks: install these packages first")
+    parser.add_argument("--notebooks", nargs="+", default=list(NOTEBOOKS), metavar="NAME", help="notebooks: which")
+    options = parser.parse_args(arguments)
+    options.out = options.out.resolve()
+    chosen = list(PARTS) if "all" in options.parts else options.parts
+    results = {name: run_part(name, options) for name in chosen}
+    if options.dry_run:
+        print("\nnothing was run")
+        return 0
+    print("\n" + "=" * 100)
+    for name, part in results.items():
+        print(f"{name}: {'good' if part.is_good else 'NOT GOOD'}")
+        for what, value in part.lines:
+            print(f"  {what:<28}{value}")
+    return 0 if all(part.is_good for part in results.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

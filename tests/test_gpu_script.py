@@ -1,0 +1,165 @@
+"""scripts/gpu.py without a GPU: what it would run, how it ends what takes too long, how it reads the tools' reports."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import mytensor_backend as backend
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def gpu():
+    spec = importlib.util.spec_from_file_location("gpu_script", ROOT / "scripts" / "gpu.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def record_of(folder, part):
+    return json.loads((folder / f"gpu_{part}.json").read_text(encoding="utf-8"))
+
+
+def test_a_dry_run_says_every_command_and_runs_none(gpu, tmp_path, capsys):
+    assert gpu.main(["all", "--dry-run", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    for line in (
+        "python setup.py --quiet build_ext --inplace",
+        "python -m mytensor compare --device cuda --data data --epochs 20 --seeds 0 1 2 3 4 --json",
+        "python -m mytensor ablate --device cuda --data data --epochs 20 --seeds 0 1 2 3 4 --json",
+        "python -m mytensor bench --device cuda --step --json",
+        "python scripts/notebooks.py build 04_conv_forward",
+    ):
+        assert f"$ {line}" in said
+    assert "tests/device/test_matmul.py" in said and "test_mutants" not in said
+    for tool in ("memcheck", "racecheck", "initcheck", "synccheck"):
+        (line,) = [line for line in said.splitlines() if f"--tool {tool} " in line]
+        assert "--target-processes all --error-exitcode 9" in line
+        assert line.endswith("python tests/device/every_rung.py --device cuda")
+
+
+def test_the_commands_it_starts_exist():
+    """bench is ours and must take these words; compare and ablate are asked for theirs where they are there."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mytensor", "bench", "--help"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert all(word in done.stdout for word in ("--device", "--step", "--budget", "--ops", "--json"))
+
+
+PASSING_AND_FAILING = """
+import pytest
+
+@pytest.mark.parametrize("device", ["simt", "cuda"])
+def test_one(device):
+    assert device
+
+def test_wrong():
+    assert 1 == 2
+
+@pytest.mark.skip(reason="no")
+def test_left_out():
+    pass
+"""
+
+
+def test_test_reports_are_added_up(gpu, tmp_path, capsys):
+    file, broken = tmp_path / "test_planted.py", tmp_path / "test_broken.py"
+    file.write_text(PASSING_AND_FAILING)
+    broken.write_text("import nothing_of_that_name\n")
+    out = tmp_path / "out"
+    arguments = ["tests", "--out", str(out), "--commit", "abc", "--workers", "1"]
+    assert gpu.main([*arguments, "--test-files", str(file)]) == 1
+    record = record_of(out, "tests")
+    assert record["totals"] == {"passed": 2, "failed": 1, "skipped": 1}
+    (row,) = record["files"].values()
+    assert row["on_cuda"] == 1 and [name.split("::")[1] for name in row["failures"]] == ["test_wrong"]
+    assert "assert 1 == 2" in row["output"]
+    assert record["commit"] == "abc" and record["versions"]["python"] and not record["is_good"]
+    assert "2 passed, 1 failed, 1 skipped" in capsys.readouterr().out
+
+    assert gpu.main([*arguments, "--test-files", str(broken)]) == 1
+    (row,) = record_of(out, "tests")["files"].values()
+    assert row["problem"] or row["failed"], "a file that cannot be imported is no success"
+
+
+def test_what_takes_too_long_is_ended_with_all_it_started(gpu, tmp_path):
+    program = (
+        "import subprocess, sys, time; "
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+        "print('child', child.pid, flush=True); time.sleep(60)"
+    )
+    options = gpu.argparse.Namespace(limit=3.0, dry_run=False)
+    outcome = gpu.Runner(options).run([sys.executable, "-c", program], show=False)
+    assert outcome.status is None and outcome.in_words == "ran out of time" and outcome.seconds < 30
+    child = int(outcome.output.split()[1])
+    status = pathlib.Path(f"/proc/{child}/stat")
+    assert not status.exists() or status.read_text().split(")")[1].split()[0] == "Z", "the child still runs"
+
+
+CLEAN = "========= COMPUTE-SANITIZER\n========= ERROR SUMMARY: 0 errors\n"
+ALL_LAUNCHED = "103 kernels of 60 ops on cuda, 0 wrong\n"
+
+
+@pytest.mark.parametrize(
+    "log, status, output, is_clean",
+    [
+        (CLEAN, 0, ALL_LAUNCHED, True),
+        ("========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)\n", 0, ALL_LAUNCHED, True),
+        ("========= RACECHECK SUMMARY: 1 hazard displayed (0 errors, 1 warning)\n", 0, ALL_LAUNCHED, False),
+        ("========= ERROR SUMMARY: 10 errors\n", 9, ALL_LAUNCHED, False),
+        ("========= ERROR SUMMARY: 10 errors\n", 0, ALL_LAUNCHED, False),
+        (CLEAN + "========= ERROR SUMMARY: 1 error\n", 0, ALL_LAUNCHED, False),  # of another process
+        (CLEAN, 1, ALL_LAUNCHED, False),  # a result was wrong
+        (CLEAN, 0, "", False),  # the program did nothing
+        ("", 0, ALL_LAUNCHED, False),  # nobody watched
+        (CLEAN, None, ALL_LAUNCHED, False),
+    ],
+)
+def test_only_a_tool_that_says_so_is_clean(gpu, log, status, output, is_clean):
+    verdict = gpu.sanitizer_verdict(gpu.Outcome("compute-sanitizer ...", status, 1.0, output), log)
+    assert verdict["is_clean"] == is_clean
+    assert bool(verdict["log"]) == (not is_clean and bool(log))
+
+
+def test_a_part_that_fails_says_so_and_the_next_has_its_turn(gpu, tmp_path, monkeypatch, capsys):
+    def breaks(runner):
+        raise RuntimeError("on purpose")
+
+    def works(runner):
+        part = gpu.Part()
+        part.say("it", "works")
+        return part
+
+    monkeypatch.setattr(gpu, "PARTS", {"build": breaks, "bench": works})
+    assert gpu.main(["build", "bench", "--out", str(tmp_path)]) == 1
+    assert "RuntimeError: on purpose" in capsys.readouterr().out
+    assert not record_of(tmp_path, "build")["is_good"] and record_of(tmp_path, "bench")["is_good"]
+    assert record_of(tmp_path, "bench")["machine"]["cores"] == os.cpu_count()
+
+
+def test_results_without_a_commit_get_the_one_that_was_named(gpu, tmp_path):
+    for name, commit in (("a_cuda.json", None), ("b_cuda.json", "known"), ("c.json", None)):
+        (tmp_path / name).write_text(json.dumps({"commit": commit}))
+    gpu.note_commit(tmp_path, "named")
+    commits = {path.name: json.loads(path.read_text())["commit"] for path in tmp_path.iterdir()}
+    assert commits == {"a_cuda.json": "named", "b_cuda.json": "known", "c.json": None}
+
+
+@pytest.mark.skipif(bool(backend.simt_problem()), reason="no emulator")
+def test_every_rung_launches_all_kernels_of_an_op():
+    """On the emulator, for a few ops; scripts/gpu.py runs all of them on a GPU under compute-sanitizer."""
+    command = [sys.executable, "tests/device/every_rung.py", "--device", "simt", "--ops"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ops = ["matmul", "im2col", "relu"]
+    done = subprocess.run([*command, *ops], cwd=ROOT, env=environment, capture_output=True, text=True)
+    launched = sum(len(backend.kernels(op, "simt")) for op in ops)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{launched} kernels of {len(ops)} ops on simt, 0 wrong" in done.stdout

@@ -12,6 +12,15 @@ from typing import Any
 
 _MODULE_OF = {
     "run": "side_by_side",
+    "CAUSES": "causes",
+    "SCALINGS": "causes",
+    "Assumptions": "causes",
+    "train": "causes",
+    "ablate": "ablation",
+    "ablation_table": "ablation",
+    "fits_table": "ablation",
+    "load_ablation": "ablation",
+    "sweep": "ablation",
     "differences": "results",
     "load_results": "results",
     "save_results": "results",

@@ -13,10 +13,15 @@ FORMAT = "mytensor comparison 1"
 
 def save_results(results: dict[str, Any], path: str | os.PathLike) -> None:
     """Write results as JSON, all of it or nothing."""
+    write_json(results, path)
+
+
+def write_json(content: dict[str, Any], path: str | os.PathLike) -> None:
+    """Write a JSON file, all of it or nothing; its folder is made."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(unfinished, path)
 
 

@@ -90,6 +90,8 @@ def compare(options: argparse.Namespace) -> int:
         dataloader_epochs=options.dataloader_epochs,
         memory=not options.no_memory,
         command=_command_for_the_record(options),
+        device=options.device,
+        dataloader_workers=options.dataloader_workers,
     )
     print("\n" + table(results))
     return 0
@@ -190,6 +192,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--threads", type=int, metavar="N", help="processor threads of each side")
     command.add_argument("--dataloader-epochs", type=int, default=2, metavar="N",
                          help="epochs of the first seed also timed with torch's DataLoader (default 2)")  # fmt: skip
+    command.add_argument("--dataloader-workers", type=int, metavar="N",
+                         help="processes of that loader (default: none on the CPU, 2 beside a GPU)")  # fmt: skip
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu",
+                         help="where both compute; on a GPU also PyTorch in its fastest way (default cpu)")  # fmt: skip
     command.add_argument("--no-memory", action="store_true", help="don't measure peak memory")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results here, after each seed")
 
@@ -261,7 +267,9 @@ def _command_for_the_record(options: argparse.Namespace) -> str:
     words = ["python -m mytensor compare", "--synthetic" if options.synthetic else "--data DIR"]
     words += ["--epochs", str(options.epochs), "--seeds", *map(str, options.seeds)]
     words += ["--threads", str(options.threads)] if options.threads else []
+    words += ["--device", options.device] if options.device != "cpu" else []
     words += ["--dataloader-epochs", str(options.dataloader_epochs)]
+    words += ["--dataloader-workers", str(options.dataloader_workers)] if options.dataloader_workers is not None else []
     words += ["--no-memory"] if options.no_memory else []
     words += ["--json", options.json.name] if options.json else []
     return " ".join(words)

@@ -24,6 +24,8 @@ _MODULE_OF = {
     "differences": "results",
     "load_results": "results",
     "save_results": "results",
+    "summaries": "results",
+    "summary_table": "results",
     "table": "results",
     "peak_memory": "memory",
     "Trajectory": "trajectories",

@@ -3,11 +3,11 @@
 import json
 import math
 
+import mytensor_backend as backend
 import numpy as np
 import pytest
 
 import mytensor as mt
-import mytensor_backend as backend
 from mytensor import compare
 from mytensor.__main__ import main
 from mytensor.compare import ablation, causes

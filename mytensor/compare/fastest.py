@@ -64,9 +64,9 @@ class Step:
         # Channels last is a view of (N, rows, columns, channels); gathered in that form, since index_select doesn't
         # keep a view's layout.
         self.images = images.permute(0, 2, 3, 1).contiguous() if mode.channels_last else images
-        self.model = TorchLeNet().to(
-            self.device, memory_format=torch.channels_last if mode.channels_last else torch.contiguous_format
-        )
+        self.model = TorchLeNet().to(self.device)
+        if mode.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=recipe.lr,

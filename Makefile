@@ -8,7 +8,7 @@ PY := .venv/bin/python
 LAB_ARGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 export PYTHON PIP_ARGS
 
-.PHONY: help setup lab test lint notebooks browser-test constraints clean
+.PHONY: help setup lab test lint notebooks handout browser-test constraints clean
 
 help:
 	@echo "make lab            set up if needed, then open the workbook in JupyterLab"
@@ -16,6 +16,7 @@ help:
 	@echo "make setup          the set-up alone: .venv, dependencies, the compiled backend"
 	@echo "make lint           ruff, mypy, clang-format, and whether notebooks and README agree with their sources"
 	@echo "make notebooks      run the notebooks in full (this trains) and write them from notebooks/src"
+	@echo "make handout        copies of the notebooks without the solutions, in handout/"
 	@echo "make browser-test   drive the workbook in a real browser; needs Chromium"
 	@echo "make constraints    write constraints.txt anew, with the newest versions that the ranges allow"
 	@echo "make clean          remove .venv and everything built"
@@ -40,6 +41,9 @@ lint: setup
 
 notebooks: setup
 	$(PY) scripts/notebooks.py build
+
+handout: setup
+	$(PY) scripts/notebooks.py handout
 
 browser-test: setup
 	$(PY) -m pytest tests/browser

@@ -32,6 +32,7 @@ if nbval_kernel is not None:
         environment.setdefault("PYTHONHASHSEED", "0")
         environment.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
         environment["MYTENSOR_QUICK"] = "1"
+        environment["MYTENSOR_PROGRESS"] = os.devnull  # running the book as a test is no progress of its reader's
         options.setdefault("env", environment)
         return start_kernel(*args, **options)
 

@@ -3,20 +3,28 @@
     python scripts/notebooks.py build [NAME ...]   run from a fresh kernel, clean, write (all notebooks without a NAME)
     python scripts/notebooks.py text [NAME ...]    take over changed text, tags and links; the code must be the same
     python scripts/notebooks.py check [NAME ...]   sources and notebooks agree; notebooks are executed and clean
+    python scripts/notebooks.py handout [NAME ...] copies without solutions in handout/, to be given to a class
 
 In a source, two comments are filled in here: <!-- links --> (previous, contents, next) and <!-- contents --> (the table
 of all notebooks, from each one's title, minutes and question).
+
+A cell tagged `gpu-measurement` prints "not measured yet" where there is no GPU; building there keeps what a GPU wrote.
+An exercise is four cells in this order: tagged `exercise`, the stub; exercise("NN.k", name); Markdown with hints in
+<details>; tagged `solution`, what `name` should be, under the name `name_solution`: running it must not overwrite what
+the reader wrote.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import os
 import pathlib
 import re
 import sys
 import time
+from dataclasses import dataclass
 
 import jupytext
 import nbformat
@@ -27,6 +35,7 @@ from nbformat import NotebookNode
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 SOURCES = NOTEBOOKS / "src"
+HANDOUT = ROOT / "handout"
 FIRST = "00_start_here"
 
 METADATA = {
@@ -107,6 +116,99 @@ def contents() -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Exercises
+# ---------------------------------------------------------------------------------------------------------------------
+
+ASKED = re.compile(r"""^exercise\(\s*"(\d\d\.\d+)",\s*(\w+)\s*\)""", re.MULTILINE)
+
+
+@dataclass
+class ExerciseCells:
+    """One exercise of a notebook: what its cells hold, and what the notebook defines before it.
+
+    name: what the reader writes; the solution defines name_solution.
+    before: imports, functions and classes of the cells before; what a stub or a solution may use.
+    """
+
+    number: str
+    name: str
+    stub: str
+    solution: str
+    before: str
+
+
+def exercises_of(notebook: NotebookNode) -> tuple[list[ExerciseCells], list[str]]:
+    """The exercises of a notebook, and what is wrong with their cells, in sentences."""
+    found: list[ExerciseCells] = []
+    wrong: list[str] = []
+    before: list[str] = []
+    cells = notebook.cells
+    for place, cell in enumerate(cells):
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and "solution" not in tags:
+            before.append(definitions(cell.source))
+        if "exercise" not in tags:
+            continue
+        where = f"the exercise in cell {place}"
+        follow = cells[place + 1 : place + 4]
+        asked = ASKED.search(follow[0].source) if follow and follow[0].cell_type == "code" else None
+        if asked is None:
+            wrong.append(f'{where}: the next cell does not ask exercise("NN.k", name)')
+        elif len(follow) < 3 or follow[1].cell_type != "markdown" or "<details>" not in follow[1].source:
+            wrong.append(f"{where}: behind its question there are no hints in <details>")
+        elif "solution" not in follow[2].metadata.get("tags", []):
+            wrong.append(f"{where}: behind its hints there is no cell tagged solution")
+        elif not follow[2].source.startswith("# Solution"):
+            wrong.append(f"{where}: its solution does not begin with the comment # Solution, which JupyterLab shows")
+        else:
+            known = "\n".join(part for part in before[:-1] if part)
+            found.append(ExerciseCells(asked[1], asked[2], cell.source, follow[2].source, known))
+    solutions = sum("solution" in cell.metadata.get("tags", []) for cell in cells)
+    if not wrong and solutions != len(found):
+        wrong.append(f"it has {solutions} solutions and {len(found)} exercises")
+    return found, wrong
+
+
+def definitions(source: str) -> str:
+    """The imports, functions and classes of a cell."""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # a magic
+        return ""
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    return "\n".join(ast.unparse(statement) for statement in statements if isinstance(statement, kinds))
+
+
+def wrong_exercises(name: str, notebook: NotebookNode) -> list[str]:
+    """What a reader who works on the exercises of this notebook would stumble over."""
+    sys.path.insert(0, str(ROOT))
+    from mytensor.exercise import EXERCISES
+
+    found, wrong = exercises_of(notebook)
+    there = [exercise.number for exercise in found]
+    declared = sorted(number for number in EXERCISES if number.partition(".")[0] == name[:2])
+    if there != declared:
+        wrong.append(f"its exercises are {there}; mytensor/exercise/book declares {declared}")
+    for exercise in found:
+        if not re.search(rf"\b{exercise.name}_solution\b", exercise.solution):
+            wrong.append(f"exercise {exercise.number}: its solution does not define {exercise.name}_solution")
+    for cell in code_cells(notebook):
+        for number, _ in ASKED.findall(cell.source):
+            said = "".join(output.get("text", "") for output in cell.outputs)
+            if not said.startswith(f"○ {number}"):
+                wrong.append(f"exercise {number}: its committed answer is {said[:60]!r}, not 'not done yet'")
+    return wrong
+
+
+def hand_out(name: str) -> None:
+    """Writes a copy without the solutions."""
+    notebook = nbformat.read(path_of(name), as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", [])]
+    HANDOUT.mkdir(exist_ok=True)
+    (HANDOUT / f"{name}.ipynb").write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Building
 # ---------------------------------------------------------------------------------------------------------------------
 
@@ -115,6 +217,7 @@ def execute(notebook: NotebookNode) -> None:
     """Runs all cells in a fresh kernel of this Python, in the notebooks' folder, as JupyterLab does."""
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel, not one that the user installed
     os.environ["PYTHONHASHSEED"] = "0"
+    os.environ["MYTENSOR_PROGRESS"] = os.devnull  # the committed notebooks show the book as nobody has begun it
     client = NotebookClient(
         notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
     )
@@ -160,8 +263,23 @@ def build(name: str) -> None:
     started = time.monotonic()
     notebook = read_source(name)
     execute(notebook)
+    keep_gpu_measurements(notebook, name)
     write(clean(notebook), name)
     print(f"{name}: built in {time.monotonic() - started:.1f} s", flush=True)
+
+
+def keep_gpu_measurements(notebook: NotebookNode, name: str) -> None:
+    """Where this machine could not measure, the outputs that a machine with a GPU committed for the same code stay."""
+    if not path_of(name).exists():
+        return
+    committed = {cell.source: cell.outputs for cell in code_cells(nbformat.read(path_of(name), as_version=4))}
+    for cell in code_cells(notebook):
+        if "gpu-measurement" in cell.metadata.get("tags", []) and is_unmeasured(cell.outputs):
+            cell.outputs = committed.get(cell.source, cell.outputs)
+
+
+def is_unmeasured(outputs: list[NotebookNode]) -> bool:
+    return any("not measured yet" in str(output) for output in outputs)
 
 
 def update_text(name: str) -> None:
@@ -192,6 +310,7 @@ def complaints(name: str) -> list[str]:
     text = path_of(name).read_text(encoding="utf-8")
     notebook = nbformat.reads(text, as_version=4)
     found = [*disagreements(read_source(name), notebook), *unclean(notebook), *wrong_listings(notebook)]
+    found += [*unreadable(notebook), *wrong_exercises(name, notebook), *wrong_progress(notebook)]
     if nbformat.writes(clean(nbformat.reads(text, as_version=4))) + "\n" != text:
         found.append("it was saved by JupyterLab: run times, widget state or another layout of the file")
     return found
@@ -241,6 +360,47 @@ def unclean(notebook: NotebookNode) -> list[str]:
     return found
 
 
+def unreadable(notebook: NotebookNode) -> list[str]:
+    """What every notebook tells its reader, and what those need who do not see its figures."""
+    found = []
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    titles = [line for text in texts for line in without_code(text).splitlines() if line.startswith("# ")]
+    if len(titles) != 1:
+        found.append(f"it has {len(titles)} titles of the first level, wanted one: {titles}")
+    if not re.search(r"\*\d+ minutes.* · before: .+? · ", texts[0]):
+        found.append("its first cell does not say: *NN minutes · before: ... · <!-- links -->*")
+    if not re.search(r"\]\(\w+\.ipynb\)", texts[0]) or not re.search(r"\]\(\w+\.ipynb\)", texts[-1]):
+        found.append("its first and last cell do not link to the notebooks before and after it")
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            data = output.get("data", {})
+            text = data.get("text/plain", "")
+            if "image/png" in data and (len(text) < 20 or text.startswith("<")):
+                found.append(f"cell {cell.id} ({cell.source[:40]!r}): a figure without a sentence: {text[:60]!r}")
+    return found
+
+
+def without_code(markdown: str) -> str:
+    return re.sub(r"^```.*?^```", "", markdown, flags=re.MULTILINE | re.DOTALL)
+
+
+def wrong_progress(notebook: NotebookNode) -> list[str]:
+    """A progress page that knows other exercises than there are."""
+    from mytensor.exercise import Progress
+
+    now = repr(Progress(os.devnull))
+    shown = [
+        output.data.get("text/plain", "")
+        for cell in code_cells(notebook)
+        if "exercise.progress()" in cell.source
+        for output in cell.outputs
+        if "data" in output
+    ]
+    return (
+        ["its progress page knows other exercises than mytensor/exercise/book"] if any(t != now for t in shown) else []
+    )
+
+
 def wrong_listings(notebook: NotebookNode) -> list[str]:
     """Shown source code that has changed since. (nbval ignores these cells: a student may edit a kernel.)"""
     sys.path.insert(0, str(ROOT))
@@ -260,13 +420,13 @@ def wrong_listings(notebook: NotebookNode) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["build", "text", "check"])
+    parser.add_argument("command", choices=["build", "text", "check", "handout"])
     parser.add_argument("names", nargs="*", metavar="NAME", help="e.g. 02_im2col; none: all")
     arguments = parser.parse_args()
     names = [pathlib.Path(name).stem for name in arguments.names] or all_names()
     if arguments.command != "check":
         for name in names:
-            {"build": build, "text": update_text}[arguments.command](name)
+            {"build": build, "text": update_text, "handout": hand_out}[arguments.command](name)
         return 0
     wrong = {name: found for name in names if (found := complaints(name))}
     if not arguments.names and (strays := {path.stem for path in NOTEBOOKS.glob("*.ipynb")} - set(names)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,24 @@ import numpy.typing as npt
 ROUNDING = 2
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Two arrays of one shape that differ where `wrong` holds; `first` is the first such index."""
+
+    name: str
+    got: np.ndarray
+    want: np.ndarray
+    wrong: np.ndarray
+    first: tuple[int, ...]
+
+
 class CheckFailed(AssertionError):
-    """A result is wrong. The message names the first wrong element, both values, the bound and the seed."""
+    """A result is wrong. The message names the first wrong element, both values, the bound and the seed.
+
+    difference: the arrays themselves, where it was their elements that differed.
+    """
+
+    difference: Difference | None = None
 
 
 def to_numpy(array: Any) -> np.ndarray:
@@ -139,10 +156,12 @@ def _require_all(
         return
     wrong = np.argwhere(~correct)
     first = tuple(int(i) for i in wrong[0])
-    raise CheckFailed(
+    failure = CheckFailed(
         f"{name}: {len(wrong)} of {got.size} elements are wrong; the first is {list(first)}: got {got[first]!r}, "
         f"wanted {want[first]!r}, error {error[first]:.3g}, allowed {bounds[first]:.3g}{_seed_text(seed)}"
     )
+    failure.difference = Difference(name, got, want, ~correct, first)
+    raise failure
 
 
 def _seed_text(seed: int | None) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mytensor.check import mutants
 from mytensor.check.cases import FAMILIES, Arrays, Case, Draw, Family
@@ -138,8 +139,8 @@ def examine(name: str, function: Function, *, convert: Convert | None = None, se
         raise ValueError(f"check: there is no check named {name!r}; there are {', '.join(names())}")
     family = FAMILIES[name]
     seed = secrets.randbelow(2**32) if seed is None else seed
-    attempts = list(_attempts(name, family, function, convert or _tensor_maker(), seed))
-    with _watched_memory():
+    attempts = list(draw_attempts(name, family, function, convert or tensor_maker(), seed))
+    with watched_memory():
         for attempt in attempts:
             try:
                 attempt.got = attempt.call()
@@ -149,21 +150,29 @@ def examine(name: str, function: Function, *, convert: Convert | None = None, se
                 error.add_note(f"while checking {attempt.label} (seed={seed})")
                 raise
             attempt.compare(attempt.got)
-        _check_red_zones()
-        rejected = _reject_mutants(family, attempts)
+        check_red_zones()
+        rejected = reject_mutants(family, attempts)
     compared = list(dict.fromkeys(key for attempt in attempts for key in attempt.got))
     return Report(name, compared, len(attempts), family.formula, rejected)
 
 
-def _tensor_maker() -> Convert:
+def tensor_maker() -> Convert:
     import mytensor
 
     return mytensor.tensor
 
 
-def _attempts(name: str, family: Family, function: Function, convert: Convert, seed: int) -> Iterator[Attempt]:
-    """Draws the family's cases in float32 and float64, and computes what is wanted."""
-    for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+def draw_attempts(
+    name: str,
+    family: Family,
+    function: Function,
+    convert: Convert,
+    seed: int,
+    dtypes: tuple[npt.DTypeLike, ...] = (np.float32, np.float64),
+) -> Iterator[Attempt]:
+    """Draws the family's cases in each of `dtypes`, and computes what is wanted."""
+    for wanted_dtype in dtypes:
+        dtype: np.dtype = np.dtype(wanted_dtype)
         draw = Draw(np.random.default_rng([seed, dtype.itemsize]), dtype)
         for case in family.draw(draw):
             upstream = draw.normal(*case.reference_output().shape) if case.differentiated else None
@@ -174,7 +183,7 @@ def _attempts(name: str, family: Family, function: Function, convert: Convert, s
             yield Attempt(case, upstream, wanted, bounds, function, convert, name, seed)
 
 
-def _reject_mutants(family: Family, attempts: list[Attempt]) -> list[str]:
+def reject_mutants(family: Family, attempts: list[Attempt]) -> list[str]:
     """Replays the comparison with planted bugs; raises if one passes. Returns the names of those that were planted."""
     rejected = []
     for mutant in (*mutants.COMMON, *family.mutants):
@@ -196,7 +205,7 @@ def _reject_mutants(family: Family, attempts: list[Attempt]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _watched_memory() -> Iterator[None]:
+def watched_memory() -> Iterator[None]:
     """New arrays are full of NaN and stand between red zones: an element never written, or written outside, is seen."""
     import mytensor_backend
 
@@ -208,7 +217,7 @@ def _watched_memory() -> Iterator[None]:
         mytensor_backend.set_memory_mode(mode)
 
 
-def _check_red_zones() -> None:
+def check_red_zones() -> None:
     import mytensor_backend
 
     try:

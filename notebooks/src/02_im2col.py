@@ -269,13 +269,121 @@ for name, seconds in times.items():
     print(f"{name:6} {seconds * 1e3:7.2f} ms, {columns.nbytes / seconds / 1e9:5.1f} GB/s written")
 
 # %% [markdown]
-# ## Try it
+# ## 10 Exercises
 #
-# - Which stride makes every pixel of a 6 × 6 image be copied exactly once by a 3 × 3 kernel? What is `fold(unfold(x))`
-#   then? Find it in the inspector first.
-# - Extend `im2col` of section 2 by `stride` and `padding` (`np.pad`), and let
-#   `check("unfold", ..., convert=np.asarray)` judge it.
+# Replace the `...` and run the line below it. The first is a question that the inspector of section 4 can answer:
+# **which stride makes a 3 × 3 kernel copy every pixel of a 6 × 6 image exactly once?**
+
+# %% tags=["exercise"]
+stride_of_no_overlap = ...
+
+# %%
+from mytensor import exercise
+
+exercise("02.1", stride_of_no_overlap)
+
+# %% [markdown]
+# <details>
+# <summary>Hint</summary>
 #
+# A window is three pixels wide. Where must the next one begin, so that they neither overlap nor leave a gap?
+# </details>
+
+# %% tags=["solution"]
+# Solution
+stride_of_no_overlap_solution = 3  # the kernel's own width: the windows tile the image, and fold(unfold(x)) is x
+
+# %% [markdown]
+# Extend `im2col` of section 2 by padding and stride. `image` is (C, H, W), `kernel_size` a pair (kh, kw), `padding` and
+# `stride` are integers; wanted is the matrix of (C·kh·kw, L).
+
+
+# %% tags=["exercise"]
+def strided_im2col(image, kernel_size, padding, stride):
+    return ...
+
+
+# %%
+exercise("02.2", strided_im2col)
+
+# %% [markdown]
+# <details>
+# <summary>Hint 1: padding</summary>
+#
+# `np.pad(image, ((0, 0), (padding, padding), (padding, padding)))` adds zeros on all four sides. After that it is a
+# larger image without padding.
+# </details>
+# <details>
+# <summary>Hint 2: stride</summary>
+#
+# Along an axis of `length` there is room for `(length - k) // stride + 1` windows, and window `y` begins at
+# `y * stride`.
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+def strided_im2col_solution(image, kernel_size, padding, stride):
+    kh, kw = kernel_size
+    image = np.pad(image, ((0, 0), (padding, padding), (padding, padding)))
+    _, height, width = image.shape
+    places = np.ndindex((height - kh) // stride + 1, (width - kw) // stride + 1)
+    corners = [(y * stride, x * stride) for y, x in places]
+    return np.stack([image[:, y : y + kh, x : x + kw].ravel() for y, x in corners], axis=1)
+
+
+# %% [markdown]
+# **A kernel.** Write what one thread of col2im does. Thread `i` owns pixel `i` of the image, and it alone: it *collects*
+# from `columns` every copy of its pixel and returns their sum, so that no two threads write to one place. Stride 1, no
+# padding; `columns` is (C·kh·kw, L), and one row of it holds one kernel element of one channel.
+
+
+# %% tags=["exercise"]
+def col2im_thread(i, columns, image_shape, kernel_size):
+    channels, height, width = image_shape
+    kh, kw = kernel_size
+    return ...
+
+
+# %%
+exercise("02.3", col2im_thread)
+
+# %% [markdown]
+# <details>
+# <summary>Hint 1: who am I?</summary>
+#
+# As in section 5, division and remainder take `i` apart: `c = i // (height * width)`, `y = i // width % height`,
+# `x = i % width`.
+# </details>
+# <details>
+# <summary>Hint 2: where are my copies?</summary>
+#
+# Kernel element (r, s) of output pixel (y_out, x_out) reads the pixel (y_out + r, x_out + s). Turn it round: for each
+# (r, s), the output pixel that read me is (y - r, x - s), if there is one.
+# </details>
+# <details>
+# <summary>Hint 3: where do they stand in the matrix?</summary>
+#
+# In row `(c * kh + r) * kw + s` and column `y_out * across + x_out`, with `across = width - kw + 1`.
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+def col2im_thread_solution(i, columns, image_shape, kernel_size):
+    channels, height, width = image_shape
+    kh, kw = kernel_size
+    down, across = height - kh + 1, width - kw + 1
+    c, y, x = i // (height * width), i // width % height, i % width
+    total = 0.0
+    for r, s in np.ndindex(kh, kw):
+        y_out, x_out = y - r, x - s
+        if 0 <= y_out < down and 0 <= x_out < across:
+            total += columns[(c * kh + r) * kw + s, y_out * across + x_out]
+    return total
+
+
+# %% [markdown]
 # ## What you built
 #
 # The operation that turns convolutions into matrix products, its index arithmetic, its price in memory, and a test for

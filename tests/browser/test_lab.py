@@ -105,6 +105,31 @@ def drive_start_here(notebook):
     playwright.expect(left.locator(".jp-OutputArea-output")).to_contain_text("10.,  3.,  3.")
 
 
+def drive_memory(notebook):
+    page = notebook.page
+    widget = page.locator(f"{PANEL} .mt-inspector", has=page.locator("svg.blocks"))
+    says, counts, blocks = widget.locator(".say"), widget.locator(".counts"), widget.locator("svg.blocks")
+    blocks.scroll_into_view_if_needed()
+    playwright.expect(says).to_have_text("b is freed: block B is kept in the cache.")
+    widget.locator("button.allocate", has_text="make 96 KiB").click()
+    playwright.expect(says).to_contain_text("e wants 96 KiB: block B (96 KiB) comes from the cache")
+    playwright.expect(counts).to_contain_text("5 requests, 2 of them served from the cache")
+    blocks.locator("rect[data-row='2']").click()  # block C
+    playwright.expect(says).to_have_text("c is freed: block C is kept in the cache.")
+    blocks.focus()
+    page.keyboard.press("ArrowUp")
+    playwright.expect(blocks).to_have_attribute("aria-label", "Chosen: block B, 96 KiB, array e.")
+    page.keyboard.press("Delete")
+    playwright.expect(says).to_have_text("e is freed: block B is kept in the cache.")
+    assert "A (40 KiB, d), B (96 KiB, cached), C (56 KiB, cached)" in notebook.run_cell("print(inspector)")
+    widget.locator("select[name='mode']").select_option("plain")
+    playwright.expect(says).to_contain_text("what was cached went back to the system")
+    playwright.expect(blocks.locator("rect[data-row]")).to_have_count(1)
+    widget.locator("button.allocate", has_text="make 50 KiB").press("Enter")
+    playwright.expect(says).to_contain_text("f wants 50 KiB: the system gives a new block D of 56 KiB")
+    assert "mode plain" in notebook.run_cell("print(inspector)")
+
+
 def drive_im2col(notebook):
     page = notebook.page
     says = page.locator(f"{PANEL} .mt-inspector", has=page.locator("svg.matrix")).locator(".say")
@@ -241,6 +266,7 @@ def drive_training(notebook):
 
 DRIVES = {
     "00_start_here": drive_start_here,
+    "01_memory": drive_memory,
     "02_im2col": drive_im2col,
     "04_conv_forward": drive_conv_forward,
     "05_conv_backward": drive_conv_backward,

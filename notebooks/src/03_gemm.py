@@ -279,7 +279,7 @@ for name in ("tiled", "register_blocked", "vectorized"):
 
 # %%
 for name in ("tiled", *rounding):
-    halves = 1 + 2.0 ** -np.arange(24)  # 1.5, 1.25, 1.125, ... : one bit each
+    halves = 1 + 2.0 ** -np.arange(24)  # 2, 1.5, 1.25, 1.125, ... : one bit each
     ones = mt.ones(1, 1, device="simt")
     with mt.use_kernel("matmul", name):
         kept = (mt.tensor(halves.astype(np.float32).reshape(24, 1), device="simt") @ ones).cpu().numpy()[:, 0]

@@ -5,6 +5,8 @@
     python scripts/gpu.py sanitizer      compute-sanitizer's four tools over every kernel
     python scripts/gpu.py training       the report's recipe beside PyTorch, five seeds
     python scripts/gpu.py ablations      notebook 11's causes, one change at a time
+    python scripts/gpu.py sweep          what the report leaves open: its draw, how its loss was scaled
+    python scripts/gpu.py combinations   every set of the causes, briefly
     python scripts/gpu.py bench          every rung of every ladder beside cuBLAS and cuDNN, and the training step
     python scripts/gpu.py notebooks      executes the notebooks whose cells want a GPU
     python scripts/gpu.py build tests    several parts; `all`: all of them
@@ -312,11 +314,25 @@ def ablations(runner: Runner) -> Part:
     return _measurement(runner, "ablate", "ablation_cuda.json")
 
 
-def _measurement(runner: Runner, command: str, file: str) -> Part:
-    part, options = Part(), runner.options
-    words = [command, "--device", "cuda", "--data", str(options.data), "--epochs", str(options.epochs)]
-    words += ["--seeds", *map(str, options.seeds), "--json", str(options.out / file)]
-    return _mytensor(part, runner, command, words, options.out / file)
+def sweep(runner: Runner) -> Part:
+    """The report's losses and accuracy beside those of several draws and scalings."""
+    return _measurement(runner, "ablate", "sweep_cuda.json", "--sweep", seeds=2)
+
+
+def combinations(runner: Runner) -> Part:
+    """What notebook 11 switches on and off; no more than three epochs of one seed each."""
+    return _measurement(runner, "ablate", "combinations_cuda.json", "--combinations", seeds=1, epochs=3)
+
+
+def _measurement(
+    runner: Runner, command: str, file: str, *more: str, seeds: int | None = None, epochs: int | None = None
+) -> Part:
+    """seeds, epochs: no more of them than so many."""
+    options = runner.options
+    words = [command, "--device", "cuda", "--data", _shown(str(options.data.resolve())), *more]
+    words += ["--epochs", str(min(options.epochs, epochs or options.epochs))]
+    words += ["--seeds", *map(str, options.seeds[:seeds]), "--json", str(options.out / file)]
+    return _mytensor(Part(), runner, command, words, options.out / file)
 
 
 def bench(runner: Runner) -> Part:
@@ -388,6 +404,8 @@ PARTS: dict[str, Callable[[Runner], Part]] = {
     "sanitizer": sanitizer,
     "training": training,
     "ablations": ablations,
+    "sweep": sweep,
+    "combinations": combinations,
     "bench": bench,
     "notebooks": notebooks,
 }

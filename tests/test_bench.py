@@ -200,13 +200,20 @@ def test_a_training_step_is_the_same_on_both_sides(few_samples):
         assert row["problem"] is None and row["seconds"]["median"] > 0
         assert len(set(row["losses"])) == step.BATCHES  # the weights move, the batches differ
         np.testing.assert_allclose(row["losses"], rows[0]["losses"], rtol=1e-4)
-    with pytest.raises(AssertionError, match="torch, eager"):  # another learning rate would be seen
-        original = step.torch_recipe
-        step.torch_recipe = lambda model, recipe: torch.optim.SGD(model.parameters(), lr=1.0)
-        try:
-            bench.time_step("cpu", modes=["eager"], batch_size=8, budget=0.01)
-        finally:
-            step.torch_recipe = original
+
+
+def test_a_side_that_trains_otherwise_is_not_timed(few_samples, monkeypatch):
+    monkeypatch.setattr(step, "torch_recipe", lambda model, recipe: torch.optim.SGD(model.parameters(), lr=1.0))
+    ours, eager = bench.time_step("cpu", modes=["eager"], batch_size=8, budget=0.01)
+    assert ours["seconds"] and eager["seconds"] is None and "its losses are not ours" in eager["problem"]
+
+    def breaks(*arguments):
+        raise OSError("no compiler here")
+
+    monkeypatch.setattr(step, "_torch_step", breaks)
+    rows = bench.time_step("cpu", modes=["eager"], batch_size=8, budget=0.01)
+    assert rows[1]["problem"] == "OSError: no compiler here"
+    assert "torch: eager" in bench.results._step(rows) and "not measured: OSError" in bench.results._step(rows)
 
 
 def test_results_survive_the_file(tmp_path):

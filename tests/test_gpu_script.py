@@ -35,6 +35,8 @@ def test_a_dry_run_says_every_command_and_runs_none(gpu, tmp_path, capsys):
         "python setup.py --quiet build_ext --inplace",
         "python -m mytensor compare --device cuda --data data --epochs 20 --seeds 0 1 2 3 4 --json",
         "python -m mytensor ablate --device cuda --data data --epochs 20 --seeds 0 1 2 3 4 --json",
+        "python -m mytensor ablate --device cuda --data data --sweep --epochs 20 --seeds 0 1 --json",
+        "python -m mytensor ablate --device cuda --data data --combinations --epochs 3 --seeds 0 --json",
         "python -m mytensor bench --device cuda --step --json",
         "python scripts/notebooks.py build 04_conv_forward",
     ):
@@ -46,8 +48,7 @@ def test_a_dry_run_says_every_command_and_runs_none(gpu, tmp_path, capsys):
         assert line.endswith("python tests/device/every_rung.py --device cuda")
 
 
-def test_the_commands_it_starts_exist():
-    """bench is ours and must take these words; compare and ablate are asked for theirs where they are there."""
+def test_bench_takes_the_words_it_is_given():
     done = subprocess.run(
         [sys.executable, "-m", "mytensor", "bench", "--help"], capture_output=True, text=True, cwd=ROOT
     )

@@ -3,8 +3,8 @@
 
 namespace mt::cpu {
 
-// The fastest of a few runs of `seconds` each in all: how many floating-point operations a second all threads do when
-// nothing but multiply-adds of float32 is to be done, on numbers that never leave the registers.
+// Floating-point operations a second of all threads together, when nothing but multiply-adds of float32 is to be done,
+// on numbers that never leave the registers: each thread's best rate over `seconds` of its own processor time.
 double fma_peak(double seconds);
 
 }  // namespace mt::cpu

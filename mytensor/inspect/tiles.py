@@ -102,16 +102,9 @@ class TileWalk(Inspector):
         for place, name, values, shape, touched in pictures:
             place.imshow(np.array(values).reshape(shape), cmap="Blues", alpha=0.6)
             rows, columns = np.unravel_index(touched, shape)
-            place.add_patch(
-                Rectangle(
-                    (columns.min() - 0.5, rows.min() - 0.5),
-                    np.ptp(columns) + 1,
-                    np.ptp(rows) + 1,
-                    fill=False,
-                    edgecolor="#d55e00",
-                    linewidth=2.5,
-                )
-            )
+            corner = float(columns.min()) - 0.5, float(rows.min()) - 0.5
+            width, height = float(np.ptp(columns)) + 1, float(np.ptp(rows)) + 1
+            place.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="#d55e00", linewidth=2.5))
             place.set_title(f"{name} {shape}", fontsize=9, loc="left")
             place.tick_params(labelsize=7)
         return figure

@@ -175,6 +175,33 @@ def drive_threads(notebook):
     assert notebook.run_cell("threads.kernel, threads.warp, threads.lane") == "('coalesced', 5, 21)"
 
 
+def drive_gemm(notebook):
+    page = notebook.page
+    widget = page.locator(f"{PANEL} .mt-inspector", has=page.locator("svg.walk"))
+    says, picture = widget.locator(".say"), widget.locator("svg.walk")
+    picture.scroll_into_view_if_needed()
+    playwright.expect(says).to_contain_text(
+        "Block 0, step 0 of 0 to 2: its 256 threads copy 256 numbers of a and 256 of b"
+    )
+    picture.locator("rect[data-of='output'][data-row='20'][data-column='18']").hover()
+    playwright.expect(says).to_contain_text("The thread of output[20, 18] copies a[20, 2] and b[4, 18]")
+    panel = picture.locator("rect.tile").first  # what the block copies of a
+    before = panel.get_attribute("x")
+    widget.locator("button.next").click()
+    playwright.expect(panel).not_to_have_attribute("x", before)
+    playwright.expect(says).to_contain_text("Block 3, step 1 of 0 to 2")
+    picture.focus()
+    page.keyboard.press("+")
+    playwright.expect(says).to_contain_text("copy 64 numbers of a and 32 of b")  # the last, narrow tiles
+    playwright.expect(says).to_contain_text("and that is the output")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowLeft")
+    playwright.expect(says).to_contain_text("The thread of output[19, 17] copies a[19, 33]")
+    page.keyboard.press("-")
+    playwright.expect(says).to_contain_text("Its sum so far")
+    assert notebook.run_cell("walk.block, walk.thread, walk.step") == "(3, 49, 1)"
+
+
 def drive_conv_forward(notebook):
     page = notebook.page
     picture = page.locator(f"{PANEL} img.widget-image")
@@ -268,6 +295,7 @@ DRIVES = {
     "00_start_here": drive_start_here,
     "01_memory": drive_memory,
     "02_im2col": drive_im2col,
+    "03_gemm": drive_gemm,
     "04_conv_forward": drive_conv_forward,
     "05_conv_backward": drive_conv_backward,
     "06_pooling": drive_pooling,

@@ -19,12 +19,8 @@ TILE = 32
     mistakes=[
         (2 * SIZE**3, "that is what the naive kernel reads: every product needs two numbers"),
         (2 * SIZE**3 // 16, "that is right for tiles of 16 x 16; here they are 32 x 32"),
-        (
-            2 * SIZE**3 // TILE**2,
-            "a number that is in shared memory serves a row (or column) of 32 threads, not all 1024",
-        ),
+        (2 * SIZE**2, "that is every number once; but each of the 32 blocks in its row or column copies it again"),
         (SIZE**3 // TILE, "that is one of the two matrices"),
-        (2 * SIZE**2, "every number once would do if a block could keep them all; its tiles are 32 x 32"),
     ],
 )
 def _reads_of_tiles() -> int:

@@ -343,14 +343,14 @@ def fits(results: dict[str, Any]) -> list[Fit]:
 
 
 def nearest(found: list[Fit]) -> Fit:
-    """What a reconstruction should assume: of those whose losses fit, else of all, the nearest in accuracy.
+    """What a reconstruction should assume: of those that fit both, else of all, the nearest in accuracy, for that is
+    what its ablation explains.
 
     Only wrong scalings come into question: the report's printed losses are not those of a right one.
     """
     wrong = [fit for fit in found if fit.scaling != "right"]
-    return min(
-        [fit for fit in wrong if fit.fits_losses] or wrong, key=lambda fit: abs(fit.accuracy - REPORTED_ACCURACY)
-    )
+    both = [fit for fit in wrong if fit.fits_losses and fit.fits_accuracy]
+    return min(both or wrong, key=lambda fit: abs(fit.accuracy - REPORTED_ACCURACY))
 
 
 def fits_table(results: dict[str, Any]) -> str:
@@ -379,7 +379,7 @@ def fits_table(results: dict[str, Any]) -> str:
         "",
         f"both fit: {len(both)} of {len(found)}"
         + "".join(f"; [{fit.low:g}, {fit.high:g}) {fit.scaling}" for fit in both),
-        f"nearest{' of those whose losses fit' if chosen.fits_losses else ''}: [{chosen.low:g}, {chosen.high:g}) "
+        f"nearest in accuracy{' of those' if both else ' of all wrong scalings'}: [{chosen.low:g}, {chosen.high:g}) "
         f"{chosen.scaling}, {100 * chosen.accuracy:.2f} %",
     ]
     return "\n".join(lines)

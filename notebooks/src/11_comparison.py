@@ -263,11 +263,19 @@ print("all of them served from the cache:", after["cache_hits"] - before["cache_
 print(f"{requests / 3:.0f} requests a step, on {device}")
 
 # %% [markdown]
+# The seconds of the live runs of section 3: ours, with the host copy, and without the cache. On a CPU nothing is sent
+# anywhere and the system gives memory quickly, so expect little; on a GPU both are what a step waits for.
+
+# %% tags=["nbval-ignore-output"]
+for what, run in (("ours", ours), ("host_copy", copied), ("allocator", plain)):
+    print(f"{what:<10} {run['seconds'][0]:.3f} s an epoch of {images:,} images, on {device}")
+
+# %% [markdown]
 # ## 9 im2col, implicit GEMM, direct
 #
 # Three ways to the same convolution (notebook 04). im2col writes every pixel nine times before it multiplies; implicit
 # GEMM gathers its tiles from the image; the direct kernel keeps the few weights of such a small layer close to the
-# arithmetic. First, that they agree; then the clock:
+# arithmetic. First, that they agree:
 
 # %%
 import torch
@@ -285,6 +293,25 @@ for name in rungs:
         got = F.conv2d(x, w, padding=1).cpu()
     check.close(got, want, reduction_length=6 * 9, magnitude=magnitude, dtype=np.float32)
 print("every float32 rung computes torch's convolution, to rounding")
+
+# %% [markdown]
+# What goes through a GPU's memory, counted on the emulator: the sectors of 32 bytes that the warps of each rung ask for,
+# for two small images. im2col writes its columns and reads them again:
+
+# %%
+small, few = mt.randn(2, 6, 8, 8).to("simt"), mt.randn(16, 6, 3, 3).to("simt")
+print(f"image {small.nbytes:,} bytes, columns {2 * 6 * 9 * 8 * 8 * 4:,}, result {2 * 16 * 8 * 8 * 4:,}")
+for name in ("im2col_gemm", "implicit_gemm", "direct"):
+    with mt.use_kernel("conv2d", name), mt.simt.trace() as trace:
+        F.conv2d(small, few, padding=1)
+    sectors = {"read": 0, "write": 0}
+    for row in trace.coalescing():
+        sectors[row.kind] += round(row.requests * row.sectors)
+    moved = {kind: count * mt.simt.SECTOR for kind, count in sectors.items()}
+    print(f"{name:>14}: {moved['read']:>7,} bytes read, {moved['write']:>7,} written")
+
+# %% [markdown]
+# And the clock, on the device at hand:
 
 # %% tags=["nbval-ignore-output"]
 from mytensor.inspect.measure import best_time
@@ -304,11 +331,19 @@ for name in rungs:
 # ## 10 One cause at a time
 #
 # The whole experiment: the reconstruction with one cause repaired, and ours with one cause put back. `±` is the standard
-# deviation over the seeds, `change` against the line above the group.
+# deviation over the seeds, `change` against the line above the group. First the accuracy: the three causes that can
+# change it, the report's recipe in full.
 
 # %%
-path = compare.latest_file("../results", "ablation")
-print(compare.ablation_table(compare.load_ablation(path)) if path else "the ablation: not measured yet")
+path = compare.latest_file("../results", "accuracy")
+print(compare.ablation_table(compare.load_ablation(path)) if path else "the accuracy in full: not measured yet")
+
+# %% [markdown]
+# Then time and memory, which need no full training:
+
+# %%
+path = compare.latest_file("../results", "ablation") or compare.latest_file("../results", "combinations")
+print(compare.ablation_table(compare.load_ablation(path)) if path else "time and memory: not measured yet")
 
 # %% [markdown]
 # Repairs and faults need not add up: of two causes that each suffice to spoil a run, repairing one shows nothing. That
@@ -451,9 +486,9 @@ def mean_loss_gradient_solution(logits, target):
 #
 # ```
 # python -m mytensor compare --data DIR --device D --json results/compare_D.json
-# python -m mytensor ablate --data DIR --device D --sweep --seeds 0 1 --json results/sweep_D.json
-# python -m mytensor ablate --data DIR --device D --json results/ablation_D.json
-# python -m mytensor ablate --data DIR --device D --combinations --epochs 3 --seeds 0 --json results/combinations_D.json
+# python -m mytensor ablate --data DIR --device D --sweep --seeds 0 --json results/sweep_D.json
+# python -m mytensor ablate --data DIR --device D --causes init scale log_sum_exp --json results/accuracy_D.json
+# python -m mytensor ablate --data DIR --device D --combinations --epochs 2 --seeds 0 --json results/combinations_D.json
 # ```
 #
 # **Try it.** Is a wrong scale anything else than another learning rate? Train `batch_twice` with `Recipe(lr=0.64)`.

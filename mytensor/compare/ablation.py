@@ -23,7 +23,7 @@ from typing import Any
 import mytensor_backend as backend
 
 from mytensor.compare.causes import CAUSES, SCALINGS, UNTUNED_KERNELS, Assumptions, train
-from mytensor.compare.results import write_json
+from mytensor.compare.results import LAST_EPOCHS, write_json
 from mytensor.data import ImageDataset, cifar10
 from mytensor.doctor import git_commit, machine, versions
 from mytensor.training import Recipe
@@ -217,13 +217,17 @@ def describe(run: dict[str, Any]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One configuration over its seeds. accuracy: final, one a seed; shown: the least and the greatest loss that was
-    printed; seconds: median of an epoch or None; memory: peak of allocated and reserved bytes, the greatest of the
-    seeds; diverged: how many seeds did."""
+    """One configuration over its seeds.
+
+    accuracy: final, one a seed. shown: the least and the greatest loss that was printed. wobble: the standard deviation
+    of the accuracy over a run's last LAST_EPOCHS epochs, mean of the seeds; None for one epoch. seconds: median of an
+    epoch, or None. memory: peak of allocated and reserved bytes, the greatest of the seeds. diverged: how many seeds.
+    """
 
     causes: frozenset[str]
     accuracy: tuple[float, ...]
     shown: tuple[float, float]
+    wobble: float | None
     seconds: float | None
     memory: tuple[int, int]
     diverged: int
@@ -249,10 +253,12 @@ def rows(results: dict[str, Any]) -> list[Row]:
 def _row(causes: frozenset[str], runs: list[dict[str, Any]]) -> Row:
     shown = [loss for run in runs for loss in run["shown"] if loss is not None and math.isfinite(loss)]
     seconds = [second for run in runs for second in run["seconds"] if second is not None]
+    lasts = [run["test_accuracy"][-LAST_EPOCHS:] for run in runs]
     return Row(
         causes=causes,
         accuracy=tuple(run["test_accuracy"][-1] for run in runs),
         shown=(min(shown, default=math.nan), max(shown, default=math.nan)),
+        wobble=mean(stdev(last) for last in lasts) if all(len(last) > 1 for last in lasts) else None,
         seconds=median(seconds) if seconds else None,
         memory=(max(run["peak_allocated"] for run in runs), max(run["peak_reserved"] for run in runs)),
         diverged=sum(run["diverged"] is not None for run in runs),
@@ -272,7 +278,8 @@ def ablation_table(results: dict[str, Any]) -> str:
         f"commit {results['commit']}",
         f"assumed: uniform draw from [{assumed.low}, {assumed.high}); loss {SCALINGS[assumed.scaling].what}",
         "",
-        f"{'':<44}{'accuracy in %':>16}{'change':>9}{'losses printed':>16}{'s an epoch':>12}{'peak MiB':>10}",
+        f"{'':<44}{'accuracy in %':>16}{'change':>9}{f'last {LAST_EPOCHS}':>8}{'losses printed':>16}"
+        f"{'s an epoch':>12}{'peak MiB':>10}",
     ]
     for title, base, others in (
         ("the reconstruction", everything, [(f"  repaired: {c}", everything - {c}) for c in CAUSES]),
@@ -296,7 +303,8 @@ def _line(title: str, row: Row, base: Row | None) -> str:
     seconds = "-" if row.seconds is None else f"{row.seconds:.2f}"
     diverged = f"   diverged: {row.diverged} of {len(row.accuracy)}" if row.diverged else ""
     memory = row.memory[0] / 2**20
-    return f"{title:<44}{accuracy:>16}{change:>9}{shown:>16}{seconds:>12}{memory:>10.1f}{diverged}"
+    wobble = "-" if row.wobble is None else f"{100 * row.wobble:.2f}"
+    return f"{title:<44}{accuracy:>16}{change:>9}{wobble:>8}{shown:>16}{seconds:>12}{memory:>10.1f}{diverged}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,6 +28,7 @@
 
 # %%
 import numpy as np
+from IPython.display import display
 
 import mytensor as mt
 from mytensor import compare, plots
@@ -331,7 +332,8 @@ for name in rungs:
 # ## 10 One cause at a time
 #
 # The whole experiment: the reconstruction with one cause repaired, and ours with one cause put back. `±` is the standard
-# deviation over the seeds, `change` against the line above the group. First the accuracy: the three causes that can
+# deviation over the seeds, `change` against the line above the group, `last 5` the spread of the accuracy over the last
+# five epochs of a run: how much it still wobbles. First the accuracy: the three causes that can
 # change it, the report's recipe in full.
 
 # %%
@@ -344,6 +346,10 @@ print(compare.ablation_table(compare.load_ablation(path)) if path else "the accu
 # %%
 path = compare.latest_file("../results", "ablation") or compare.latest_file("../results", "combinations")
 print(compare.ablation_table(compare.load_ablation(path)) if path else "time and memory: not measured yet")
+
+# %%
+if path := compare.latest_file("../results", "accuracy") or compare.latest_file("../results", "ablation"):
+    display(figure(*plots.ablation_bars(compare.load_ablation(path))))
 
 # %% [markdown]
 # Repairs and faults need not add up: of two causes that each suffice to spoil a run, repairing one shows nothing. That

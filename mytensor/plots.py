@@ -179,18 +179,18 @@ def ablation_bars(results: dict[str, Any]) -> tuple[Figure, str]:
 
     found = {row.causes: row for row in rows(results)}
     everything = frozenset().union(*found)
-    groups = (
-        ("the reconstruction, one cause repaired", everything, lambda cause: everything - {cause}),
-        ("ours, one cause put back", frozenset(), lambda cause: frozenset({cause})),
-    )
     present = [cause for cause in CAUSES if cause in everything]
+    groups: list[tuple[str, frozenset[str], list[frozenset[str]]]] = [
+        ("the reconstruction, one cause repaired", everything, [everything - {cause} for cause in present]),
+        ("ours, one cause put back", frozenset(), [frozenset({cause}) for cause in present]),
+    ]
     fig = Figure(figsize=(9, 1.2 + 0.32 * len(present)), layout="constrained")
     words = []
-    for axes, (title, base, changed), style in zip(
+    for axes, (title, base, others), style in zip(
         fig.subplots(1, 2, sharey=True, sharex=True), groups, STYLES, strict=False
     ):
         names = ["as it is", *(CAUSES[cause].title for cause in present)]
-        bars = [found.get(base), *(found.get(changed(cause)) for cause in present)]
+        bars = [found.get(base), *(found.get(other) for other in others)]
         for place, row in enumerate(bars):
             if row is None:
                 axes.text(1, place, "not run", va="center", fontsize=8)
@@ -205,7 +205,10 @@ def ablation_bars(results: dict[str, Any]) -> tuple[Figure, str]:
                 edgecolor="black",
                 capsize=3,
             )
-            axes.text(1, place, f"{100 * row.mean:.1f}", va="center", fontsize=8, color="white", fontweight="bold")
+            end = 100 * (row.mean + (row.spread or 0))
+            axes.text(end + 1.5, place, f"{100 * row.mean:.1f}", va="center", fontsize=8)
+        axes.set_xlim(0, 100 * max(row.mean for row in found.values()) + 15)
+        axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_yticks(range(len(names)), names, fontsize=8)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("test accuracy in %")
@@ -220,5 +223,4 @@ def ablation_bars(results: dict[str, Any]) -> tuple[Figure, str]:
                 f"{title}: {100 * bars[0].mean:.2f} % as it is"
                 + (f", the greatest change is {changes[most]:+.2f} points by {most}" if most else "")
             )
-    fig.axes[0].invert_yaxis()
     return fig, f"Final accuracy on {results['data']['source']}. " + "; ".join(words) + "."

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mytensor as mt
-from mytensor import compare
+from mytensor import compare, plots
 from mytensor.__main__ import main
 from mytensor.compare import ablation, causes
 from mytensor.data import synthetic
@@ -188,6 +188,9 @@ def test_the_table_computes_what_it_says():
     assert lines["ours"] == ["66.00", "39.60", "0.200-2.300", "1.00", "3.0"]
     assert lines["put back: host copy in each batch"] == ["65.00", "-1.00", "38.89", "0.200-2.300", "5.00", "3.0"]
     assert "repaired: host" not in text, "what was not run has no line"
+    _, sentence = plots.ablation_bars(ABOUT | {"runs": runs})
+    assert "repaired: 52.00 % as it is, the greatest change is +8.00 points by plain uniform init" in sentence
+    assert "put back: 66.00 % as it is, the greatest change is -1.00 points by host copy" in sentence
 
 
 def test_the_verdict_on_the_scalings_follows_the_runs():

@@ -71,7 +71,7 @@ def circumstances(results: dict[str, Any], times: dict[str, float], with_report:
     """On what the table was measured and how to read it."""
     machine, versions, epochs = results["machine"], results["versions"], results["recipe"]["epochs"]
     where = (
-        f"on an {machine['gpu']}"
+        f"on one {machine['gpu']}"
         if machine["device"] == "cuda"
         else f"on {machine['threads']} threads of an {machine['cpu']} without a GPU"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mytensor as mt
-from mytensor import compare
+from mytensor import compare, plots
 from mytensor.__main__ import main
 from mytensor.compare import ablation, causes
 from mytensor.data import synthetic
@@ -183,11 +183,14 @@ def test_the_table_computes_what_it_says():
     ]  # fmt: skip
     text = compare.ablation_table(ABOUT | {"runs": runs})
     lines = {line[:44].strip(): line[44:].split() for line in text.splitlines()[4:]}
-    assert lines["the reconstruction"] == ["52.00", "±", "2.83", "0.040-0.080", "2.00", "3.0"]
+    assert lines["the reconstruction"] == ["52.00", "±", "2.83", "29.70", "0.040-0.080", "2.00", "3.0"]
     assert lines["repaired: plain uniform initialisation"][:2] == ["60.00", "+8.00"]
-    assert lines["ours"] == ["66.00", "0.200-2.300", "1.00", "3.0"]
-    assert lines["put back: host copy in each batch"] == ["65.00", "-1.00", "0.200-2.300", "5.00", "3.0"]
+    assert lines["ours"] == ["66.00", "39.60", "0.200-2.300", "1.00", "3.0"]
+    assert lines["put back: host copy in each batch"] == ["65.00", "-1.00", "38.89", "0.200-2.300", "5.00", "3.0"]
     assert "repaired: host" not in text, "what was not run has no line"
+    _, sentence = plots.ablation_bars(ABOUT | {"runs": runs})
+    assert "repaired: 52.00 % as it is, the greatest change is +8.00 points by plain uniform init" in sentence
+    assert "put back: 66.00 % as it is, the greatest change is -1.00 points by host copy" in sentence
 
 
 def test_the_verdict_on_the_scalings_follows_the_runs():
@@ -208,8 +211,10 @@ def test_the_verdict_on_the_scalings_follows_the_runs():
     assert ablation.nearest(list(found.values())).scaling == "classes"
     text = compare.fits_table(ABOUT | {"runs": runs})
     assert "both fit: 1 of 5; [-0.1, 0.1) classes" in text
+    assert "nearest in accuracy of those: [-0.1, 0.1) classes, 54.00 %" in text
     without = compare.fits_table(ABOUT | {"runs": runs[1:]})
-    assert "both fit: 0 of 4" in without and "nearest of those whose losses fit: [-0.1, 0.1) batch_shown" in without
+    assert "both fit: 0 of 4" in without
+    assert "nearest in accuracy of all wrong scalings: [-0.1, 0.1) batch_twice, 55.00 %" in without
 
 
 def test_wrong_names_are_said_to_the_caller(small):

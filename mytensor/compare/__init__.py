@@ -22,6 +22,7 @@ _MODULE_OF = {
     "load_ablation": "ablation",
     "sweep": "ablation",
     "differences": "results",
+    "latest_file": "report",
     "latest_results": "report",
     "load_results": "results",
     "save_results": "results",

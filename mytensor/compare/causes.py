@@ -165,14 +165,16 @@ def train(
     The result: causes, seed, scaling, low, high; for each epoch test_accuracy, test_loss, train_loss (mean over the
     batches, scaled rightly) and seconds (of training; None without ``times``); shown: the loss that a script would
     print every SHOWN_EVERY steps, scaled as the cause has it; peak_allocated and peak_reserved: device memory in bytes
-    while the first epoch trains; diverged: the epoch, from 1, after which a weight was no number any more, and the run
-    was ended; else None. ValueError: an unknown cause.
+    while the first epoch trains, beyond what was in use before (off the CPU the data set is among it, unless the
+    batches are made on the host); diverged: the epoch, from 1, after which a weight was no number any more, and the
+    run was ended; else None. ValueError: an unknown cause.
     """
     causes, assumptions = frozenset(causes), assumptions or Assumptions()
     if unknown := causes - CAUSES.keys():
         raise ValueError(f"there is no cause {', '.join(sorted(unknown))}; there are: {', '.join(CAUSES)}")
     gc.collect()
     backend.empty_cache()
+    before = mt.memory_stats(device)
     with in_force(causes, device):
         run = _Run(causes, train_set, test_set, recipe, device, assumptions)
         backend.reset_peak_memory_stats()
@@ -187,7 +189,7 @@ def train(
                 run.record["diverged"] = epoch + 1
                 break
     assert peaks is not None, "a recipe has at least one epoch"
-    return run.record | {key: peaks[key] for key in ("peak_allocated", "peak_reserved")}
+    return run.record | {f"peak_{key}": peaks[f"peak_{key}"] - before[key] for key in ("allocated", "reserved")}
 
 
 class _Run:

@@ -66,7 +66,7 @@ class Step:
         self.images = images.permute(0, 2, 3, 1).contiguous() if mode.channels_last else images
         self.model = TorchLeNet().to(self.device)
         if mode.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot it there
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=recipe.lr,

@@ -23,8 +23,16 @@ REPORTED = (Reported("the report's framework", 0.5407, 327), Reported("the repor
 
 def latest_results(folder: str | Path) -> dict[str, Any]:
     """The comparison on a GPU where there is one in the folder (compare_cuda.json), else that on the CPU."""
-    on_gpu = Path(folder) / "compare_cuda.json"
-    return load_results(on_gpu if on_gpu.exists() else Path(folder) / "compare_cpu.json")
+    path = latest_file(folder, "compare")
+    if path is None:
+        raise FileNotFoundError(f"there is neither compare_cuda.json nor compare_cpu.json in {folder}")
+    return load_results(path)
+
+
+def latest_file(folder: str | Path, name: str) -> Path | None:
+    """NAME_cuda.json where the folder has it, else NAME_cpu.json, else None: nothing was measured yet."""
+    paths = [Path(folder) / f"{name}_{device}.json" for device in ("cuda", "cpu")]
+    return next((path for path in paths if path.exists()), None)
 
 
 def report_table(results: dict[str, Any]) -> str:

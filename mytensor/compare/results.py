@@ -114,10 +114,12 @@ def summary_table(results: dict[str, Any]) -> str:
         f"{f'last {LAST_EPOCHS} epochs':>15}"
     ]
     for row in summaries(results):
-        total = "-" if row.total is None else f"{row.total:.2f}"
+        whole = row.total is not None  # else its accuracies are those of some epochs only
+        total = f"{row.total:.2f}" if whole else "-"
         lines.append(
-            f"{row.name:<26}{row.epoch:>11.3f}{total:>10}{points(row.final):>9}{points(row.best):>8}"
-            f"{points(row.spread_over_seeds):>19}{points(row.spread_over_epochs):>15}"
+            f"{row.name:<26}{row.epoch:>11.3f}{total:>10}{points(row.final if whole else None):>9}"
+            f"{points(row.best if whole else None):>8}{points(row.spread_over_seeds):>19}"
+            f"{points(row.spread_over_epochs):>15}"
         )
     if about := results.get("torch"):
         lines.append(

@@ -40,7 +40,7 @@ class CausesInspector(Inspector):
             report=[CAUSES[name].report for name in present],
             ours=[CAUSES[name].ours for name in present],
             about=f"{results['data']['source']}, {results['data']['train_images']:,} images, "
-            f"{results['recipe']['epochs']} epochs, {seeds} seed(s), device {machine['device']}",
+            f"{results['recipe']['epochs']} epoch(s), {seeds} seed(s), device {machine['device']}",
             runs={key_of(row.causes): _numbers(row) for row in found},
             chosen=present,
         )

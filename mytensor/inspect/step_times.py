@@ -51,7 +51,7 @@ def step_times(step: Callable[[], Any], device: str = "cpu", steps: int = 20) ->
 
 @contextmanager
 def _timed(times: StepTimes, device: str) -> Iterator[None]:
-    """Inside, the functions of the backend are wrapped in a clock. (The ops look them up in the module at each call.)"""
+    """Inside, the functions of the backend are wrapped in a clock: the ops look them up in the module at each call."""
     originals = {
         name: function
         for name, function in vars(backend).items()

@@ -291,6 +291,29 @@ def drive_training(notebook):
     assert notebook.run_cell("mistakes.chosen") != before
 
 
+def drive_comparison(notebook):
+    page = notebook.page
+    widget = page.locator(f"{PANEL} .mt-inspector", has=page.locator("svg.bars"))
+    says, accuracy = widget.locator(".say"), widget.locator("svg.bars.accuracy")
+    accuracy.scroll_into_view_if_needed()
+    playwright.expect(says).to_contain_text("On: plain uniform initialisation, wrongly scaled loss")
+    before = accuracy.get_attribute("aria-label")
+    widget.locator("button", has_text="ours").click()
+    playwright.expect(says).to_contain_text("All causes are off: this is ours. Test accuracy")
+    assert accuracy.get_attribute("aria-label") != before
+    assert notebook.run_cell("switches.chosen, switches.sentence()").startswith("([],")
+    widget.locator("label", has_text="wrongly scaled loss").click()
+    playwright.expect(says).to_contain_text("On: wrongly scaled loss. Test accuracy")
+    assert notebook.run_cell("switches.chosen, switches.sentence()").startswith("(['scale'],")
+    first = widget.locator("input[name='init']")
+    first.focus()
+    page.keyboard.press("Space")
+    playwright.expect(says).to_contain_text("On: plain uniform initialisation, wrongly scaled loss")
+    page.keyboard.press("Enter")
+    playwright.expect(first).not_to_be_checked()
+    assert notebook.run_cell("switches.chosen, switches.sentence()").startswith("(['scale'],")
+
+
 DRIVES = {
     "00_start_here": drive_start_here,
     "01_memory": drive_memory,
@@ -302,4 +325,5 @@ DRIVES = {
     "07_cross_entropy": drive_cross_entropy,
     "08_autograd": drive_autograd,
     "10_cifar10_training": drive_training,
+    "11_comparison": drive_comparison,
 }

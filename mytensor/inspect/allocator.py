@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import mytensor_backend as backend
 import traitlets
@@ -18,9 +19,9 @@ class AllocatorInspector(Inspector):
     program: what has happened before the picture is first seen: a number makes an array of so many bytes (they are
     called a, b, c ...), a name frees it. sizes: those of the buttons, in bytes.
 
-    All of it is the compiled allocator's: a block is told from others by its address, its capacity by memory_stats. Other
-    cells use the same allocator; where they did so since the last click, the cache is first brought back to what the
-    picture shows.
+    All of it is the compiled allocator's: a block is told from others by its address, its capacity by memory_stats.
+    Other cells use the same allocator; where they did so since the last click, the cache is first brought back to what
+    the picture shows.
     """
 
     _esm = script("allocator.js")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mytensor_backend as backend
@@ -85,7 +85,12 @@ class AllocatorInspector(Inspector):
         try:
             if backend.memory_stats()["allocations"] != self._last_count:
                 self._restore_cache()
-            self._sentence = {"allocate": self._allocate, "free": self._free, "empty": self._empty}[what](of_what)
+            actions: dict[str, Callable[[Any], str]] = {
+                "allocate": self._allocate,
+                "free": self._free,
+                "empty": self._empty,
+            }
+            self._sentence = actions[what](of_what)
             self._last_count = backend.memory_stats()["allocations"]
         finally:
             backend.set_memory_mode(mode)
@@ -180,7 +185,7 @@ class AllocatorInspector(Inspector):
         largest = max([block["capacity"] for block in self.blocks], default=1)
         for row, block in enumerate(self.blocks):
             live = bool(block["holder"])
-            style = (
+            style: dict[str, Any] = (
                 {"facecolor": "#cfe6f5", "edgecolor": "#0072b2"} if live else {"facecolor": "white", "edgecolor": "0.4"}
             )
             axes.barh(-row, block["capacity"] / KIB, 0.7, hatch=None if live else "///", linewidth=1.2, **style)

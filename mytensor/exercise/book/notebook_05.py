@@ -39,7 +39,7 @@ def _products_of_one_weight() -> int:
 )
 def _weight_gradient(draw: Draw) -> Iterator[Case]:
     """function(u, x, kernel_size, stride): (O, H', W'), (C, H, W) -> (O, C, kh, kw); one image, no padding."""
-    import torch
+    from torch.nn.grad import conv2d_weight
 
     for image, kernel, stride in (((1, 4, 6), (2, 3), 1), ((2, 7, 9), (3, 2), 2), ((3, 9, 7), (2, 3), 3)):
         down, across = ((n - k) // stride + 1 for n, k in zip(image[1:], kernel, strict=True))
@@ -47,7 +47,7 @@ def _weight_gradient(draw: Draw) -> Iterator[Case]:
 
         def gradient(u, x, kernel_size, stride):
             shape = (len(u), len(x), *kernel_size)
-            return torch.nn.grad.conv2d_weight(x[None], shape, u[None], stride=stride)[:, :, :, :]
+            return conv2d_weight(x[None], shape, u[None], stride=stride)
 
         arguments = {"u": draw.normal(out_channels, down, across), "x": draw.normal(*image)}
         options = {"kernel_size": kernel, "stride": stride}
@@ -77,10 +77,10 @@ def _launch_over_image(thread: Callable[..., float]) -> Callable[..., np.ndarray
 )
 def _input_gradient_thread(draw: Draw) -> Iterator[Case]:
     """thread(i, u, w, image_shape) -> the gradient of pixel i of the image; stride 1, no padding."""
-    import torch
+    from torch.nn.grad import conv2d_input
 
     def gradient(u, w, image_shape):
-        return torch.nn.grad.conv2d_input((1, *image_shape), w, u[None])[0]
+        return conv2d_input((1, *image_shape), w, u[None])[0]
 
     for image, weight in (((1, 4, 6), (2, 1, 2, 3)), ((2, 5, 4), (3, 2, 3, 3)), ((3, 6, 7), (2, 3, 4, 4))):
         out_channels, _, kh, kw = weight

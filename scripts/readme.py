@@ -1,8 +1,8 @@
 """Fills in README.md's table of results from results/*.json, so that no figure there is typed by hand.
 
 python scripts/readme.py build   write the table between its two markers
-python scripts/readme.py check   say whether it is what the results give, and whether README.zh-CN.md, which is translated
-                                 by hand, has the same numbers, commands and links (part of `make lint`)
+python scripts/readme.py check   say whether it is what the results give, and whether README.zh-CN.md, translated by
+                                 hand, has the same numbers, commands and links (part of `make lint`)
 """
 
 from __future__ import annotations

@@ -118,6 +118,8 @@ def bench(options: argparse.Namespace) -> int:
     )
     print("\n" + table(results))
     return 1 if any(row["problem"] for row in results["rows"]) else 0
+
+
 def ablate(options: argparse.Namespace) -> int:
     """Train LeNet with the causes that the report names, one change at a time, and print the table.
 
@@ -322,6 +324,10 @@ def _bench_command(options: argparse.Namespace) -> str:
     words += ["--step"] if options.step else []
     words += ["--budget", f"{options.budget:g}"]
     words += ["--threads", str(options.threads)] if options.threads else []
+    words += ["--json", options.json.name] if options.json else []
+    return " ".join(words)
+
+
 def _ablation_for_the_record(options: argparse.Namespace) -> str:
     """As ``_command_for_the_record``."""
     words = ["python -m mytensor ablate", "--synthetic" if options.synthetic else "--data DIR"]

@@ -7,7 +7,9 @@ is being compiled.
 import pathlib
 import tomllib
 
-project = tomllib.loads((pathlib.Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = pathlib.Path(__file__).parent.parent / "pyproject.toml"
+
+project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
 
 
 def requirements(names):

@@ -220,6 +220,22 @@ def test_threads_compute_on_streams_of_their_own():
         np.testing.assert_array_equal(result, wanted)
 
 
+def test_numbers_beside_tensors_do_not_wait_for_the_gpu():
+    x = mt.ones(1000, device="cuda")
+
+    def compute() -> mt.Tensor:
+        y = 2 - x * 3
+        y += 4
+        y.fill_(5)
+        return mt.where(y > 1, y, 0.0)
+
+    compute()
+    busy()
+    y = compute()
+    assert not mt.cuda.current_stream().query(), "a number's way to the GPU waited for the work before it"
+    assert (numbers(y) == 5).all()
+
+
 @pytest.mark.parametrize("wait", ("synchronize", "cpu", "item"))
 def test_python_goes_on_while_a_thread_waits_for_the_gpu(wait):
     x = mt.ones((), device="cuda")
@@ -375,6 +391,16 @@ def test_a_copy_from_pinned_memory_overlaps_with_compute():
     np.testing.assert_array_equal(numbers(there), values)
 
 
+def test_a_blocking_copy_waits_for_its_stream():
+    pinned = mt.zeros(FLOATS).pin_memory()
+    busy()
+    there = pinned.to("cuda")
+    assert mt.cuda.current_stream().query(), "pinned memory might be written while it is read"
+    busy()
+    there.cpu()
+    assert mt.cuda.current_stream().query()
+
+
 def test_a_copy_to_pinned_memory_is_queued_too():
     x = mt.ones(FLOATS, device="cuda")
     mt.zeros(FLOATS).pin_memory()
@@ -414,6 +440,30 @@ def test_gradients_flow_through_a_queued_copy():
 # ---------------------------------------------------------------------------------------------------------------------
 # torch beside us
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_memory_of_another_library_is_given_back_after_its_last_use():
+    class Theirs:
+        def __init__(self) -> None:
+            self.array = backend.full((1000,), 2.0, backend.float32, "cuda")
+
+        def __dlpack__(self, stream: int) -> object:
+            assert stream == mt.cuda.current_stream().cuda_stream
+            return self.array.__dlpack__()
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return self.array.__dlpack_device__()
+
+    side = mt.cuda.Stream()
+    with mt.cuda.stream(side):
+        shared = mt.from_dlpack(Theirs())
+        ours = shared + 1
+        busy()
+        ours = shared + 1
+        assert not side.query(), "the GPU was faster than the test"
+        del shared
+        assert side.query(), "its owner may reuse it while our stream still reads it"
+    assert (numbers(ours) == 3).all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch has no GPU")

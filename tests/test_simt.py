@@ -271,6 +271,8 @@ def test_what_is_found_does_not_depend_on_the_order(name, any_order):
 
 def test_impossible_launches_are_refused():
     assert "1 to 1024" in fault_of("nothing")
+    with pytest.raises(NotImplementedError, match="takes 34359738368 blocks, and a CUDA grid has at most 2147483647"):
+        FAULTS.run("too_many_blocks", *arrays())
     check_that_all_is_well()
 
 

@@ -196,6 +196,9 @@ RUN(no_wait, 1, 32, 0)
 
 __global__ void nothing(const float* x, float* out, int size) {}
 RUN(nothing, 1, 1025, 0)
+EXPORT void run_too_many_blocks(Arrays& a, const Numbers&) {
+    launch(nothing, mt::blocks_for(int64_t{1} << 40, 32), 32, 0, a[0].data<float>(), a[1].data<float>(), 64);
+}
 
 __global__ void right(const float* x, float* out, int size) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;

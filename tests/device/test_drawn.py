@@ -218,7 +218,7 @@ def test_every_rung_of_matmul(device):
 def test_every_rung_of_conv2d(device):
     channels = st.integers(1, 5)
 
-    @settings(max_examples=30)
+    @settings(max_examples=20)
     @given(st.integers(0, 3), channels, channels, geometries(3), SEEDS, DTYPES)
     def equals_float64(images, group_in, group_out, geometry, seed, dtype):
         sizes, *window, groups = geometry

@@ -1,11 +1,21 @@
 """Fixtures of the tests."""
 
+import os
 import secrets
 import signal
 
 import mytensor_backend as backend
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+
+# What hypothesis draws: "stable" the same in every run, "fresh" (MYTENSOR_HYPOTHESIS=fresh) something new each time,
+# where a failure prints how to repeat it.
+settings.register_profile(
+    "stable", derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+)
+settings.register_profile("fresh", settings.get_profile("stable"), derandomize=False, print_blob=True)
+settings.load_profile(os.environ.get("MYTENSOR_HYPOTHESIS", "stable"))
 
 
 @pytest.fixture

@@ -23,10 +23,22 @@ def flags_of(kind: str) -> list[str]:
     return shlex.split(fast if kind == "fast" else watched)
 
 
-def compile_kernel(source: pathlib.Path, csrc: pathlib.Path, flags: list[str], made: pathlib.Path) -> None:
-    """One .cu against the headers of `csrc`."""
+def compile_kernel(
+    source: pathlib.Path, csrc: pathlib.Path, flags: list[str], made: pathlib.Path, prelude: pathlib.Path | None = None
+) -> None:
+    """One .cu against the headers of `csrc`; with the headers of `prelude` before it, which precompile() has made."""
     includes = [f"-I{csrc / 'simt' / 'include'}", f"-I{csrc / 'cuda'}", f"-ffile-prefix-map={ROOT}/="]
-    _run([*COMPILER, *flags, "-w", *includes, "-x", "c++", "-c", str(source), "-o", str(made)])
+    before = ["-include", str(prelude)] if prelude is not None else []
+    _run([*COMPILER, *flags, "-w", *includes, *before, "-x", "c++", "-c", str(source), "-o", str(made)])
+
+
+def precompile(headers: list[str], csrc: pathlib.Path, flags: list[str], folder: pathlib.Path) -> pathlib.Path:
+    """A header in `folder` that includes these, and beside it what the compiler makes of it once for all."""
+    prelude = folder / "prelude.h"
+    prelude.write_text("".join(f"#include {header}\n" for header in headers))
+    compile_header = ["-x", "c++-header", str(prelude), "-o", f"{prelude}.gch"]
+    _run([*COMPILER, *flags, "-w", f"-I{csrc / 'simt' / 'include'}", f"-I{csrc / 'cuda'}", *compile_header])
+    return prelude
 
 
 def link_kernels(objects: list[pathlib.Path], library: pathlib.Path) -> None:

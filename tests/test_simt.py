@@ -195,6 +195,11 @@ WATCHED_FAULTS = {
     "dynamic_end": ["thread (31,0,0)", "writes element 32 of 'dynamic shared memory'", "has 32 elements"],
     "not_written": ["thread (9,0,0)", "reads element 9 of 'a'", "nobody has written"],
     "shared_not_written": ["thread (20,0,0)", "reads element 20 of 'tile'", "nobody has written"],
+    "dynamic_not_written": ["thread (7,0,0)", "reads element 7 of 'dynamic shared memory'", "nobody has written"],
+    "dynamic_race": ["element 32 of 'dynamic shared memory'", "a race", "reads it"],
+    "blocks_read_and_write": [
+        *("block (1,0,0) thread (3,0,0)", "block (0,0,0) thread (0,0,0)", "element 5 of 'a'", "a race"),
+    ],
     "missing_barrier": ["element 32 of 'tile'", "a race", "reads it"],
     "blocks_race": ["block (1,0,0)", "block (0,0,0)", "element 0 of 'a'", "a race"],
     "warp_race": ["'tile'", "a race"],
@@ -271,6 +276,8 @@ def test_what_is_found_does_not_depend_on_the_order(name, any_order):
 
 def test_impossible_launches_are_refused():
     assert "1 to 1024" in fault_of("nothing")
+    with pytest.raises(NotImplementedError, match="takes 34359738368 blocks, and a CUDA grid has at most 2147483647"):
+        FAULTS.run("too_many_blocks", *arrays())
     check_that_all_is_well()
 
 

@@ -160,8 +160,7 @@ __global__ void sum_weight_slices(const T* upstream, const T* input, T* partial,
 
 template <class Role>
 unsigned int blocks_of(const ConvSizes& sizes, int shares) {
-    return blocks_for(sizes.batch * Role::target(sizes).size(), kThreads) *
-           static_cast<unsigned int>(sizes.groups * shares);
+    return grid_of(int64_t{sizes.groups} * shares * blocks_for(sizes.batch * Role::target(sizes).size(), kThreads));
 }
 
 }  // namespace

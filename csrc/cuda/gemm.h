@@ -71,7 +71,7 @@ struct Tile {
 // How many blocks cover `batch` outputs of rows x columns with square tiles. The grid has one dimension, since CUDA
 // limits the other two to 65535 blocks.
 inline unsigned int tiles_for(int64_t batch, int64_t rows, int64_t columns, int size) {
-    return static_cast<unsigned int>(batch * blocks_for(rows, size) * blocks_for(columns, size));
+    return grid_of(batch * blocks_for(rows, size) * blocks_for(columns, size));
 }
 
 __device__ inline Tile tile_of_block(int64_t rows, int64_t columns, int size) {

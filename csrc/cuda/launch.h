@@ -22,10 +22,17 @@
 
 namespace mt {
 
-// How many blocks of `size` it takes to cover `count` elements.
-inline unsigned int blocks_for(int64_t count, int64_t size) {
-    return static_cast<unsigned int>((count + size - 1) / size);
+// So many blocks as a grid of one dimension. Throws where CUDA has none as large: a number cut to 32 bits would launch
+// fewer, or none.
+inline unsigned int grid_of(int64_t blocks) {
+    constexpr int64_t kMost = (int64_t{1} << 31) - 1;
+    require<NotSupported>(blocks <= kMost, "this takes ", blocks, " blocks, and a CUDA grid has at most ", kMost,
+                          "; split the arrays, or choose a kernel that takes fewer (mt.use_kernel)");
+    return static_cast<unsigned int>(blocks);
 }
+
+// How many blocks of `size` it takes to cover `count` elements.
+inline unsigned int blocks_for(int64_t count, int64_t size) { return grid_of((count + size - 1) / size); }
 
 // Whether float4 and its like may be read there. Our own memory is aligned; an array from DLPack may begin anywhere.
 inline bool is_aligned(const NDArray& array, uintptr_t bytes) {

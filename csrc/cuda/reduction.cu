@@ -258,11 +258,11 @@ void launch_two_stage(const ReducedDimensions& reduction, const NDArray& x, NDAr
     const int64_t chunks = count > chunk_size ? (count + chunk_size - 1) / chunk_size : 1;
     Scratch<typename Reducer::Accumulator> parts(chunks > 1 ? results * chunks : 0);
     if (is_row)
-        launch((reduce_row_chunks<Reducer, T>), static_cast<unsigned int>(results * chunks), kThreads, 0, x.data<T>(),
-               parts.data(), output.data<typename Reducer::Result>(), walks, chunks);
+        launch((reduce_row_chunks<Reducer, T>), grid_of(results * chunks), kThreads, 0, x.data<T>(), parts.data(),
+               output.data<typename Reducer::Result>(), walks, chunks);
     else
-        launch((reduce_column_chunks<Reducer, T>), static_cast<unsigned int>(blocks_for(results, 32) * chunks),
-               dim3(32, kWarps), 0, x.data<T>(), parts.data(), output.data<typename Reducer::Result>(), walks, chunks);
+        launch((reduce_column_chunks<Reducer, T>), grid_of(blocks_for(results, 32) * chunks), dim3(32, kWarps), 0,
+               x.data<T>(), parts.data(), output.data<typename Reducer::Result>(), walks, chunks);
     if (chunks > 1)
         launch(merge_chunks<Reducer>, blocks_of_teams<OneWarp>(results), kTeamThreads, 0, parts.data(),
                output.data<typename Reducer::Result>(), results, chunks, count);

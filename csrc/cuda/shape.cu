@@ -149,8 +149,8 @@ void launch_permute_tiled(const NDArray& x, const Shape& shape, const Shape& str
         using T = decltype(zero);
         T* target = static_cast<T*>(output.raw());
         const T* source = bits_of<T>(x);
-        launch(permute_tiled<T>, static_cast<unsigned int>(places * turn.tiles_down * turn.tiles_across),
-               dim3(kTile, kTileRows), 0, source, target, walk_of(shape, strides, {along, last}), turn);
+        launch(permute_tiled<T>, grid_of(places * turn.tiles_down * turn.tiles_across), dim3(kTile, kTileRows), 0,
+               source, target, walk_of(shape, strides, {along, last}), turn);
     });
 }
 

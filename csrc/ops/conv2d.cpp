@@ -37,7 +37,8 @@ KernelTable<Conv2dBiasGradKernel> bias_grad_table(
     },
     &DeviceKernels::conv2d_bias_grad);
 
-// The CUDA kernels count rows and columns of an image in 32 bits, the padding included.
+// The CUDA kernels count rows and columns of an image in 32 bits, the padding included, and also images, channels and a
+// kernel's elements.
 void require_narrow(const char* op, const Conv2dGeometry& geometry) {
     constexpr int64_t kMost = int64_t{1} << 29;
     const Window& window = geometry.window;
@@ -47,6 +48,14 @@ void require_narrow(const char* op, const Conv2dGeometry& geometry) {
                                      {"dilation is", window.dilation}}) {
         require<NotSupported>(size.h <= kMost && size.w <= kMost, op, ": the ", name, " (", size.h, ", ", size.w,
                               "); on a GPU, ", kMost, " is the most. device=\"cpu\" takes more");
+    }
+    constexpr int64_t kMostCounted = (int64_t{1} << 31) - 1;
+    for (const auto& [name, count] : {std::pair{"images", geometry.batch},
+                                      {"input channels", geometry.groups * geometry.group_in()},
+                                      {"output channels", geometry.out_channels},
+                                      {"elements in a channel's kernel", window.kernel.h * window.kernel.w}}) {
+        require<NotSupported>(count <= kMostCounted, op, ": ", count, " ", name, "; on a GPU, ", kMostCounted,
+                              " is the most. device=\"cpu\" takes more");
     }
 }
 

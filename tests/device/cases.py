@@ -57,26 +57,36 @@ _UNARY |= {
 }
 
 
+def unary_case(op, rng, dtype, shape) -> Case:
+    x = _numbers(rng, shape, dtype)
+    x = np.asarray(np.abs(x) + dtype(0.1)) if op in ("log", "sqrt") else x
+    function, units = _UNARY[op]
+    wanted = np.asarray(function(x.astype(np.float64)))
+    bound = units * _eps(dtype) * np.maximum(np.abs(wanted), 1.0 if op == "log" else 0.0)
+    return Case(f"{shape}", lambda put: (getattr(backend, op)(put(x)),), (wanted,), (bound,))
+
+
 def _unary(op, rng, dtype, small):
     for shape in ((37,), (3, 5, 7), (0, 4)) if small else ((1031,), (4, 64), (0, 4)):
-        x = _numbers(rng, shape, dtype)
-        x = np.abs(x) + dtype(0.1) if op in ("log", "sqrt") else x
-        function, units = _UNARY[op]
-        wanted = function(x.astype(np.float64))
-        bound = units * _eps(dtype) * np.maximum(np.abs(wanted), 1.0 if op == "log" else 0.0)
-        yield Case(f"{shape}", lambda put, x=x: (getattr(backend, op)(put(x)),), (wanted,), (bound,))
+        yield unary_case(op, rng, dtype, shape)
+    x = np.array([np.nan, np.inf, 0.0], dtype)
+    wanted = _UNARY[op][0](x.astype(np.float64))
+    yield Case("not finite", lambda put: (getattr(backend, op)(put(x)),), (wanted,), (0,))
     if op in ("neg", "abs"):
         x = np.array([0, 5, -7, np.iinfo(np.int32).min], np.int32)
         wanted = np.negative(x) if op == "neg" else np.abs(x)
         yield Case("int32", lambda put: (getattr(backend, op)(put(x)),), (wanted,), (0,))
 
 
+def relu_backward_case(op, rng, dtype, shape) -> Case:
+    upstream, output = _numbers(rng, shape, dtype), np.maximum(_numbers(rng, shape, dtype), dtype(0))
+    wanted = np.where(output > 0, upstream, 0)
+    return Case(f"{shape}", lambda put: (backend.relu_backward(put(upstream), put(output)),), (wanted,), (0,))
+
+
 def _relu_backward(op, rng, dtype, small):
     for count in (5, 33) if small else (1031, 4096):
-        upstream, output = _numbers(rng, count, dtype), np.maximum(_numbers(rng, count, dtype), 0)
-        wanted = np.where(output > 0, upstream, 0)
-        call = lambda put, u=upstream, o=output: (backend.relu_backward(put(u), put(o)),)  # noqa: E731
-        yield Case(f"{count}", call, (wanted,), (0,))
+        yield relu_backward_case(op, rng, dtype, (count,))
 
 
 _SHAPES = [
@@ -89,19 +99,28 @@ _SHAPES = [
 ]
 
 
-def _binary(op, rng, dtype, small):
-    function = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power}
-    function |= {"maximum": np.maximum, "minimum": np.minimum, "eq": np.equal, "ne": np.not_equal, "lt": np.less}
-    function |= {"le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+_FUNCTIONS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power}
+_FUNCTIONS |= {"maximum": np.maximum, "minimum": np.minimum, "eq": np.equal, "ne": np.not_equal, "lt": np.less}
+_FUNCTIONS |= {"le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+
+
+def binary_case(op, rng, dtype, a_shape, b_shape) -> Case:
     units = {"add": 1, "sub": 1, "mul": 1, "div": 1, "pow": 8}.get(op, 0)
+    a, b = (np.asarray(np.round(_numbers(rng, shape, dtype), 1)) for shape in (a_shape, b_shape))
+    if op in ("pow", "div"):
+        a, b = np.asarray(np.abs(a) + dtype(0.5)), np.asarray(np.abs(b) + dtype(0.5))
+    wanted = np.asarray(_FUNCTIONS[op](a.astype(np.float64), b.astype(np.float64)))
+    bound = units * _eps(dtype) * np.abs(wanted)
+    return Case(f"{a_shape} {b_shape}", lambda put: (getattr(backend, op)(put(a), put(b)),), (wanted,), (bound,))
+
+
+def _binary(op, rng, dtype, small):
+    function = _FUNCTIONS
     for a_shape, b_shape in _SHAPES:
-        a, b = (np.asarray(np.round(_numbers(rng, shape, dtype), 1)) for shape in (a_shape, b_shape))
-        if op in ("pow", "div"):
-            a, b = np.asarray(np.abs(a) + dtype(0.5)), np.asarray(np.abs(b) + dtype(0.5))
-        wanted = np.asarray(function[op](a.astype(np.float64), b.astype(np.float64)))
-        bound = units * _eps(dtype) * np.abs(wanted)
-        call = lambda put, a=a, b=b: (getattr(backend, op)(put(a), put(b)),)  # noqa: E731
-        yield Case(f"{a_shape} {b_shape}", call, (wanted,), (bound,))
+        yield binary_case(op, rng, dtype, a_shape, b_shape)
+    if op in ("maximum", "minimum"):
+        a, b = np.array([np.nan, 1, np.nan, -np.inf], dtype), np.array([1, np.nan, np.nan, np.inf], dtype)
+        yield Case("NaN", lambda put: (getattr(backend, op)(put(a), put(b)),), (function[op](a, b),), (0,))
     if op not in ("div", "pow"):
         for kind in (np.int64, np.int32, np.uint8):
             a, b = (rng.integers(0, 200, 65, dtype=kind) for _ in range(2))
@@ -109,35 +128,59 @@ def _binary(op, rng, dtype, small):
             yield Case(kind.__name__, call, (function[op](a, b),), (0,))
 
 
+def where_case(op, rng, dtype, mask_shape, a_shape, b_shape) -> Case:
+    mask = rng.integers(0, 3, mask_shape).astype(np.uint8)
+    a, b = np.asarray(_numbers(rng, a_shape, dtype)), np.asarray(_numbers(rng, b_shape, dtype))
+    wanted = np.where(mask != 0, a, b)
+    name = f"{mask_shape} {a_shape} {b_shape}"
+    return Case(name, lambda put: (backend.where(put(np.asarray(mask)), put(a), put(b)),), (wanted,), (0,))
+
+
 def _where(op, rng, dtype, small):
     for shape in ((5, 7), (2, 3, 4)):
-        mask = rng.integers(0, 3, shape[-1:], dtype=np.uint8)
-        a, b = _numbers(rng, shape, dtype), _numbers(rng, (*shape[:-1], 1), dtype)
-        call = lambda put, m=mask, a=a, b=b: (backend.where(put(m), put(a), put(b)),)  # noqa: E731
-        yield Case(f"{shape}", call, (np.where(mask != 0, a, b),), (0,))
+        yield where_case(op, rng, dtype, shape[-1:], shape, (*shape[:-1], 1))
+
+
+def add_scaled_case(op, rng, dtype, a_shape, b_shape) -> Case:
+    a, b = np.asarray(_numbers(rng, a_shape, dtype)), np.asarray(_numbers(rng, b_shape, dtype))
+    wanted = np.asarray(a.astype(np.float64) + float(dtype(0.3)) * b.astype(np.float64))
+    bound = 2 * _eps(dtype) * (np.abs(a) + 0.3 * np.abs(b))
+    return Case(f"{a_shape} {b_shape}", lambda put: (backend.add_(put(a), put(b), 0.3),), (wanted,), (bound,))
 
 
 def _add_scaled(op, rng, dtype, small):
     for a_shape, b_shape in (((4, 9), (4, 9)), ((3, 4, 5), (4, 1)), ((7,), ())):
-        a, b = _numbers(rng, a_shape, dtype), np.asarray(_numbers(rng, b_shape, dtype))
-        wanted = a.astype(np.float64) + float(dtype(0.3)) * b.astype(np.float64)
-        bound = 2 * _eps(dtype) * (np.abs(a) + 0.3 * np.abs(b))
-        call = lambda put, a=a, b=b: (backend.add_(put(a), put(b), 0.3),)  # noqa: E731
-        yield Case(f"{a_shape} {b_shape}", call, (wanted,), (bound,))
+        yield add_scaled_case(op, rng, dtype, a_shape, b_shape)
+
+
+def broadcast_case(op, rng, dtype, shape, target) -> Case:
+    x = np.asarray(_numbers(rng, shape, dtype))
+    wanted = np.broadcast_to(x, target)
+
+    def call(put):
+        return backend.broadcast_to(put(x), target), backend.copy_(put(np.zeros(target, dtype)), put(x))
+
+    return Case(f"{shape} {target}", call, (wanted, wanted), (0, 0))
 
 
 def _broadcast(op, rng, dtype, small):
     for shape, target in (((3, 1), (2, 3, 5)), ((1,), (7,)), ((), (2, 3)), ((4, 6), (4, 6))):
-        x = np.asarray(_numbers(rng, shape, dtype))
-        call = lambda put, x=x, target=target: (backend.broadcast_to(put(x), target),)  # noqa: E731
-        yield Case(f"{shape} {target}", call, (np.broadcast_to(x, target),), (0,))
-        copy = lambda put, x=x, t=target: (backend.copy_(put(np.zeros(t, x.dtype)), put(x)),)  # noqa: E731
-        yield Case(f"copy_ {shape} {target}", copy, (np.broadcast_to(x, target),), (0,))
+        yield broadcast_case(op, rng, dtype, shape, target)
+
+
+def fill_case(op, rng, dtype, shape) -> Case:
+    call = lambda put: (backend.fill_(put(np.zeros(shape, dtype)), 2.5),)  # noqa: E731
+    return Case(f"{shape}", call, (np.full(shape, 2.5),), (0,))
 
 
 def _fill(op, rng, dtype, small):
-    call = lambda put: (backend.fill_(put(np.zeros((3, 11), dtype)), 2.5),)  # noqa: E731
-    yield Case("fill_", call, (np.full((3, 11), 2.5),), (0,))
+    yield fill_case(op, rng, dtype, (3, 11))
+
+
+def astype_case(op, rng, dtype, shape, kind) -> Case:
+    x = np.asarray(rng.uniform(-300, 300, shape), dtype)
+    wanted = backend.from_numpy(x).astype(getattr(backend, kind)).numpy()
+    return Case(f"{shape} {kind}", lambda put: (put(x).astype(getattr(backend, kind)),), (wanted,), (0,))
 
 
 def _astype(op, rng, dtype, small):
@@ -158,21 +201,25 @@ def _astype(op, rng, dtype, small):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def reduction_case(op, rng, dtype, shape, dims) -> Case:
+    x = np.asarray(_numbers(rng, shape, dtype))
+    axis = None if not dims else tuple(dims)  # torch's meaning of an empty list: all of them
+    exact = x.astype(np.float64)
+    function = {"sum": np.sum, "mean": np.mean, "amax": np.max, "amin": np.min}[op]
+    wanted = np.asarray(function(exact, axis))
+    count = exact.size // max(wanted.size, 1)
+    magnitude = np.abs(exact).sum(axis) / (count if op == "mean" else 1)
+    bound = (count + 1) * _eps(dtype) * magnitude if op in ("sum", "mean") else 0
+    return Case(f"{shape} {dims}", lambda put: (getattr(backend, op)(put(x), dims),), (wanted,), (bound,))
+
+
 def _reduction(op, rng, dtype, small):
     shapes = [((5, 7), [0]), ((5, 7), [1]), ((3, 4, 5), [0, 2]), ((2, 3, 4, 5), [1, 3]), ((33,), None), ((4, 1), [1])]
+    shapes += [((300, 3), [0])]  # two chunks of a column
     if not small:
         shapes += [((9001,), None), ((1100, 37), [0]), ((3, 5000), [1]), ((70, 3, 71), [0, 2])]
     for shape, dims in shapes:
-        x = _numbers(rng, shape, dtype)
-        axis = None if dims is None else tuple(dims)
-        exact = x.astype(np.float64)
-        function = {"sum": np.sum, "mean": np.mean, "amax": np.max, "amin": np.min}[op]
-        wanted = np.asarray(function(exact, axis))
-        count = exact.size // max(wanted.size, 1)
-        magnitude = np.abs(exact).sum(axis) / (count if op == "mean" else 1)
-        bound = (count + 1) * _eps(dtype) * magnitude if op in ("sum", "mean") else 0
-        call = lambda put, x=x, dims=dims: (getattr(backend, op)(put(x), dims),)  # noqa: E731
-        yield Case(f"{shape} {dims}", call, (wanted,), (bound,))
+        yield reduction_case(op, rng, dtype, shape, dims)
     if op != "mean":
         for kind in (np.int64, np.int32, np.uint8):
             x = rng.integers(0, 200, (5, 67), dtype=kind)
@@ -184,49 +231,60 @@ def _reduction(op, rng, dtype, small):
         yield Case("NaN", lambda put: (getattr(backend, op)(put(x), [1]),), (wanted,), (0,))
 
 
+def argmax_case(op, rng, dtype, shape, dim) -> Case:
+    x = np.round(_numbers(rng, shape, dtype))  # full of ties
+    wanted = np.asarray(np.argmax(x, dim))
+    return Case(f"{shape} {dim}", lambda put: (backend.argmax(put(x), dim),), (wanted,), (0,))
+
+
 def _argmax(op, rng, dtype, small):
     for shape, dim in (((5, 7), 1), ((5, 7), 0), ((3, 41, 2), 1), ((70,), 0), ((3, 1), 1)):
-        x = np.round(_numbers(rng, shape, dtype))  # full of ties
-        wanted = np.argmax(x, dim)
-        yield Case(f"{shape} {dim}", lambda put, x=x, dim=dim: (backend.argmax(put(x), dim),), (wanted,), (0,))
+        yield argmax_case(op, rng, dtype, shape, dim)
     x = np.array([[1, np.nan, 3, np.nan, 7], [2, 2, 2, 1, 0]], dtype)
     yield Case("NaN", lambda put: (backend.argmax(put(x), 1),), (np.array([1, 0]),), (0,))
 
 
-def _softmax(op, rng, dtype, small):
+def softmax_case(op, rng, dtype, shape, dim, scale) -> Case:
     """x - maximum is rounded by eps / 2 of it, a relative error of its exponential; then K additions, few roundings."""
     function = {"softmax": torch.softmax, "log_softmax": torch.log_softmax, "logsumexp": torch.logsumexp}[op]
+    x = np.asarray(scale * rng.normal(size=shape), dtype)
+    wanted = _torch(function(_double(x), dim))
+    spread = x.astype(np.float64).max(dim, keepdims=True) - x.astype(np.float64)
+    eps, length = _eps(dtype), shape[dim]
+    if op == "softmax":
+        bound = (length + 8 + spread) * eps * wanted + np.finfo(dtype).tiny
+    elif op == "log_softmax":
+        bound = (length + 8 + 2 * spread + np.log(length)) * eps
+    else:
+        bound = (length + 8 + np.abs(wanted)) * eps
+    dims = [dim] if op == "logsumexp" else dim
+    return Case(f"{shape} {dim} {scale}", lambda put: (getattr(backend, op)(put(x), dims),), (wanted,), (bound,))
+
+
+def _softmax(op, rng, dtype, small):
     for shape, dim in (((5, 10), 1), ((4, 70), 1), ((7, 3), 0), ((2, 5, 3), 1), ((1, 1), 1)):
         for scale in (1, 1e3):
-            x = np.asarray(scale * rng.normal(size=shape), dtype)
-            wanted = _torch(function(_double(x), dim))
-            spread = x.astype(np.float64).max(dim, keepdims=True) - x.astype(np.float64)
-            eps, length = _eps(dtype), shape[dim]
-            if op == "softmax":
-                bound = (length + 8 + spread) * eps * wanted + np.finfo(dtype).tiny
-            elif op == "log_softmax":
-                bound = (length + 8 + 2 * spread + np.log(length)) * eps
-            else:
-                bound = (length + 8 + np.abs(wanted)) * eps
-            dims = [dim] if op == "logsumexp" else dim
-            call = lambda put, x=x, dims=dims: (getattr(backend, op)(put(x), dims),)  # noqa: E731
-            yield Case(f"{shape} {dim} {scale}", call, (wanted,), (bound,))
+            yield softmax_case(op, rng, dtype, shape, dim, scale)
+
+
+def softmax_backward_case(op, rng, dtype, shape, dim) -> Case:
+    forward = backend.softmax if op == "softmax_backward" else backend.log_softmax
+    output = forward(backend.from_numpy(_numbers(rng, shape, dtype)), dim).numpy()
+    upstream = _numbers(rng, shape, dtype)
+    y, u, eps = output.astype(np.float64), upstream.astype(np.float64), _eps(dtype)
+    if op == "softmax_backward":
+        wanted = y * (u - (u * y).sum(dim, keepdims=True))
+        bound = (shape[dim] + 5) * eps * y * (np.abs(u) + np.abs(u * y).sum(dim, keepdims=True))
+    else:
+        wanted = u - np.exp(y) * u.sum(dim, keepdims=True)
+        bound = (shape[dim] + 8) * eps * (np.abs(u) + np.exp(y) * np.abs(u).sum(dim, keepdims=True))
+    call = lambda put: (getattr(backend, op)(put(upstream), put(output), dim),)  # noqa: E731
+    return Case(f"{shape} {dim}", call, (wanted,), (bound,))
 
 
 def _softmax_backward(op, rng, dtype, small):
     for shape, dim in (((5, 10), 1), ((4, 70), 1), ((7, 3), 0), ((2, 5, 3), 1)):
-        forward = backend.softmax if op == "softmax_backward" else backend.log_softmax
-        output = forward(backend.from_numpy(_numbers(rng, shape, dtype)), dim).numpy()
-        upstream = _numbers(rng, shape, dtype)
-        y, u, eps = output.astype(np.float64), upstream.astype(np.float64), _eps(dtype)
-        if op == "softmax_backward":
-            wanted = y * (u - (u * y).sum(dim, keepdims=True))
-            bound = (shape[dim] + 5) * eps * y * (np.abs(u) + np.abs(u * y).sum(dim, keepdims=True))
-        else:
-            wanted = u - np.exp(y) * u.sum(dim, keepdims=True)
-            bound = (shape[dim] + 8) * eps * (np.abs(u) + np.exp(y) * np.abs(u).sum(dim, keepdims=True))
-        call = lambda put, u=upstream, o=output, d=dim: (getattr(backend, op)(put(u), put(o), d),)  # noqa: E731
-        yield Case(f"{shape} {dim}", call, (wanted,), (bound,))
+        yield softmax_backward_case(op, rng, dtype, shape, dim)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -234,8 +292,8 @@ def _softmax_backward(op, rng, dtype, small):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _loss_settings(rng, dtype, smoothing: bool):
-    for shape in ((7, 10), (5, 41), (3, 4, 5), (1, 1)):
+def _loss_settings(rng, dtype, smoothing: bool, shapes):
+    for shape in shapes:
         for reduction in ("mean", "sum", "none"):
             for weighted in (False, True):
                 classes = shape[1]
@@ -252,9 +310,12 @@ def _with_gradient(loss_of, leaf: torch.Tensor, upstream: np.ndarray) -> tuple[n
     return _torch(loss), leaf.grad.numpy()
 
 
-def _cross_entropy(op, rng, dtype, small):
+_LOSS_SHAPES = ((7, 10), (5, 41), (3, 4, 5), (1, 1))
+
+
+def _cross_entropy(op, rng, dtype, small, shapes=_LOSS_SHAPES):
     backward = op.endswith("backward")
-    for shape, reduction, target, weight, smoothing in _loss_settings(rng, dtype, smoothing=True):
+    for shape, reduction, target, weight, smoothing in _loss_settings(rng, dtype, True, shapes):
         logits = np.asarray(3 * rng.normal(size=shape), dtype)
         upstream = np.asarray(rng.normal(size=target.shape if reduction == "none" else ()), dtype)
         weights = None if weight is None else _double(weight)
@@ -283,9 +344,9 @@ def _cross_entropy(op, rng, dtype, small):
         yield Case(name, call, (gradient if backward else wanted,), (bound,))
 
 
-def _nll_loss(op, rng, dtype, small):
+def _nll_loss(op, rng, dtype, small, shapes=_LOSS_SHAPES):
     backward = op.endswith("backward")
-    for shape, reduction, target, weight, _ in _loss_settings(rng, dtype, smoothing=False):
+    for shape, reduction, target, weight, _ in _loss_settings(rng, dtype, False, shapes):
         logs = -np.abs(_numbers(rng, shape, dtype))
         upstream = np.asarray(rng.normal(size=target.shape if reduction == "none" else ()), dtype)
         weights = None if weight is None else _double(weight)
@@ -331,11 +392,12 @@ _WINDOWS = [
 ]
 
 
-def _max_pool2d(op, rng, dtype, small):
-    for shape, kernel, stride, padding, dilation, ceil in _WINDOWS:
+def _max_pool2d(op, rng, dtype, small, windows=_WINDOWS):
+    for shape, kernel, stride, padding, dilation, ceil in windows:
         x = np.round(_numbers(rng, shape, dtype), 0 if shape[3] == 8 else 3)  # some full of ties
-        x[0, 0, 1, 1] = -np.inf
-        x[0, 0, 0, 2] = np.nan if kernel == (2, 2) else 1
+        if x.size > 0:
+            x[0, 0, -1, -1] = -np.inf
+            x[0, 0, 0, x.shape[3] // 2] = np.nan if kernel == (2, 2) else 1
         options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil}
         output, indices = F.max_pool2d(torch.from_numpy(x), kernel, return_indices=True, **options)
         wanted = (output.numpy(), indices.numpy())
@@ -349,7 +411,7 @@ def _max_pool2d(op, rng, dtype, small):
         for place in np.ndindex(*output.shape):
             h, w = divmod(int(indices[place]), shape[3])
             gradient[place[0], place[1], h, w] += upstream[place]
-        bound = np.prod(kernel) * _eps(dtype) * np.abs(upstream).max() * np.prod(kernel)
+        bound = np.prod(kernel) * _eps(dtype) * np.abs(upstream).max(initial=0) * np.prod(kernel)
         for window in ((), (kernel, stride, padding, dilation)):
             call = lambda put, u=upstream, i=places, s=shape, w=window: (  # noqa: E731
                 backend.max_pool2d_backward(put(u), put(i), s, *w),
@@ -357,8 +419,8 @@ def _max_pool2d(op, rng, dtype, small):
             yield Case(f"{name} {'window' if window else 'no window'}", call, (gradient,), (bound,))
 
 
-def _avg_pool2d(op, rng, dtype, small):
-    for shape, kernel, stride, padding, _, ceil in _WINDOWS:
+def _avg_pool2d(op, rng, dtype, small, windows=_WINDOWS):
+    for shape, kernel, stride, padding, _, ceil in windows:
         for include, override in ((True, None), (False, None), (True, 5)):
             x = _numbers(rng, shape, dtype)
             leaf = _double(x).requires_grad_()
@@ -369,13 +431,13 @@ def _avg_pool2d(op, rng, dtype, small):
             count = int(np.prod(kernel))
             if op == "avg_pool2d":
                 call = lambda put, x=x, a=arguments: (backend.avg_pool2d(put(x), *a),)  # noqa: E731
-                bound = (count + 2) * _eps(dtype) * np.abs(x).max() * count
+                bound = (count + 2) * _eps(dtype) * np.abs(x).max(initial=0) * count
                 yield Case(f"{shape} {arguments}", call, (_torch(output),), (bound,))
             else:
                 call = lambda put, u=upstream, s=shape, a=arguments: (  # noqa: E731
                     backend.avg_pool2d_backward(put(u), s, *a),
                 )
-                bound = (count + 2) * _eps(dtype) * np.abs(upstream).max() * count
+                bound = (count + 2) * _eps(dtype) * np.abs(upstream).max(initial=0) * count
                 yield Case(f"{shape} {arguments}", call, (leaf.grad.numpy(),), (bound,))
 
 
@@ -384,15 +446,51 @@ def _avg_pool2d(op, rng, dtype, small):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def permute_case(op, rng, dtype, shape, dims) -> Case:
+    x = rng.integers(0, 100, shape).astype(dtype)
+    wanted = np.transpose(x, dims)
+    return Case(f"{shape} {dims} {np.dtype(dtype)}", lambda put: (backend.permute(put(x), dims),), (wanted,), (0,))
+
+
+def cat_case(op, rng, dtype, shape, dim, lengths) -> Case:
+    parts = [rng.integers(0, 100, (*shape[:dim], length, *shape[dim + 1 :])).astype(dtype) for length in lengths]
+    wanted = np.concatenate(parts, dim)
+    name = f"{shape} {dim} {lengths} {np.dtype(dtype)}"
+    return Case(name, lambda put: (backend.cat([put(part) for part in parts], dim),), (wanted,), (0,))
+
+
+def narrow_case(op, rng, dtype, shape, dim, start, length) -> Case:
+    name = f"{shape} {dim} {start} {length} {np.dtype(dtype)}"
+    x = rng.integers(0, 100, shape).astype(dtype)
+    inside = tuple(slice(start, start + length) if axis == dim else slice(None) for axis in range(len(shape)))
+    part = np.ascontiguousarray(x[inside])
+    if op == "narrow":
+        return Case(name, lambda put: (backend.narrow(put(x), dim, start, length),), (part,), (0,))
+    wanted = np.zeros_like(x)
+    wanted[inside] = part
+    return Case(name, lambda put: (backend.narrow_backward(put(part), shape, dim, start),), (wanted,), (0,))
+
+
+def rows_case(op, rng, dtype, shape, count) -> Case:
+    index = rng.integers(0, shape[0], count)
+    if op == "index_select":
+        x = _numbers(rng, shape, dtype)
+        return Case(f"{shape} {count}", lambda put: (backend.index_select(put(x), put(index)),), (x[index],), (0,))
+    upstream = _numbers(rng, (count, *shape[1:]), dtype)
+    wanted, size = np.zeros(shape), np.zeros(shape)
+    np.add.at(wanted, index, upstream.astype(np.float64))
+    np.add.at(size, index, np.abs(upstream.astype(np.float64)))
+    call = lambda put: (backend.index_select_backward(put(upstream), put(index), shape),)  # noqa: E731
+    return Case(f"{shape} {count}", call, (wanted,), ((count + 1) * _eps(dtype) * size,))
+
+
 def _permute(op, rng, dtype, small):
     shapes = [((5, 7), (1, 0)), ((3, 4, 5), (2, 0, 1)), ((2, 3, 4, 5), (0, 2, 3, 1)), ((3, 1, 4), (0, 1, 2))]
     if not small:
         shapes += [((33, 65), (1, 0)), ((3, 40, 37), (0, 2, 1)), ((35, 3, 34), (2, 1, 0))]
     for shape, dims in shapes:
         for kind in (dtype, np.uint8):
-            x = rng.integers(0, 100, shape).astype(kind)
-            call = lambda put, x=x, dims=dims: (backend.permute(put(x), dims),)  # noqa: E731
-            yield Case(f"{shape} {dims} {np.dtype(kind)}", call, (np.transpose(x, dims),), (0,))
+            yield permute_case(op, rng, kind, shape, dims)
 
 
 def _slabs(op, rng, dtype, small):
@@ -437,10 +535,10 @@ def _rows(op, rng, dtype, small):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _draws(op, rng, dtype, small):
+def _draws(op, rng, dtype, small, counts=None):
     """The CPU's numbers, bit for bit."""
     draw = getattr(backend, op)
-    for count in (1, 7, 130) if small else (4099,):
+    for count in counts or ((1, 7, 130) if small else (4099,)):
         arguments = ((count,), -1.5, 2.0, int(rng.integers(2**63)), int(rng.integers(2**40)))
         kind = getattr(backend, np.dtype(dtype).name)
         wanted = draw(*arguments, kind, "cpu").numpy()
@@ -451,10 +549,10 @@ def _draws(op, rng, dtype, small):
         yield Case(f"{count}", call, (wanted,), (0,))
 
 
-def _gather_batch(op, rng, dtype, small):
-    for shape in ((6, 3, 4, 8), (5, 2, 3, 5)):
+def _gather_batch(op, rng, dtype, small, shapes=((6, 3, 4, 8), (5, 2, 3, 5)), count=4):
+    for shape in shapes:
         images = rng.integers(0, 256, shape, dtype=np.uint8)
-        count, padding = 4, 2
+        padding = 2
         index = rng.integers(0, shape[0], count)
         mean, std = (np.asarray(rng.uniform(0.3, 0.7, shape[1]), np.float32) for _ in range(2))
         flip, crop = rng.integers(0, 2, count, dtype=np.uint8), rng.integers(0, 2 * padding + 1, (count, 2))
@@ -467,8 +565,7 @@ def _gather_batch(op, rng, dtype, small):
             yield Case(f"{shape} {crops is not None}", call, (call(backend.from_numpy)[0].numpy(),), (0,))
 
 
-def _sgd(op, rng, dtype, small):
-    shapes = ((3, 5), (300,), (), (0, 4), (7,))
+def _sgd(op, rng, dtype, small, shapes=((3, 5), (300,), (), (0, 4), (7,))):
     lr, momentum, dampening, decay = (float(dtype(number)) for number in (0.1, 0.9, 0.25, 0.01))
     for nesterov, first, moving in (
         (False, False, True),
@@ -479,19 +576,22 @@ def _sgd(op, rng, dtype, small):
         lists = [[np.asarray(_numbers(rng, shape, dtype)) for shape in shapes] for _ in range(3)]
         damp = 0.0 if nesterov else dampening
         wanted = []
+        speeds = []
         for p, g, v in zip(*([a.astype(np.float64) for a in arrays] for arrays in lists), strict=True):
             slope = g + decay * p
             speed = slope if first else momentum * v + (1 - damp) * slope
             direction = slope + momentum * speed if nesterov else speed
             wanted.append(p - lr * (direction if moving else slope))
+            speeds.append(speed)
 
         def call(put, lists=lists, nesterov=nesterov, first=first, moving=moving, damp=damp):
             parameters, gradients, velocities = ([put(a.copy()) for a in arrays] for arrays in lists)
             settings = (lr, momentum if moving else 0.0, damp if moving else 0.0, decay, nesterov, first)
             backend.sgd_step_(parameters, gradients, velocities if moving else [], *settings)
-            return tuple(parameters)
+            return (*parameters, *(velocities if moving else []))
 
-        bounds = tuple(8 * _eps(dtype) * np.full(shape, 10.0) for shape in shapes)
+        wanted += speeds if moving else []
+        bounds = tuple(8 * _eps(dtype) * np.full(np.shape(values), 10.0) for values in wanted)
         yield Case(f"{nesterov} {first} {moving}", call, tuple(wanted), bounds)
 
 

@@ -1,4 +1,4 @@
-"""Matrix products and convolutions on a device against float64, element by element, each with a derived bound."""
+"""Matrix products, convolutions and columns on a device against float64, element by element, with derived bounds."""
 
 from __future__ import annotations
 
@@ -92,31 +92,72 @@ class ConvCase:
         self.upstream = _numbers(rng, tuple(shape), dtype)
 
     def outputs(self, device: str) -> list[backend.NDArray]:
+        """Of conv2d's kernels: output, gradient of the input, of the weight."""
         x, weight, bias, upstream = (put(device, array) for array in (self.x, self.weight, self.bias, self.upstream))
         return [
             backend.conv2d(x, weight, bias, *self.arguments),
             backend.conv2d_input_grad(upstream, weight, x.shape, *self.arguments),
             backend.conv2d_weight_grad(upstream, x, weight.shape, *self.arguments),
-            backend.conv2d_bias_grad(upstream),
         ]
+
+    def bias_grad(self, device: str) -> backend.NDArray:
+        return backend.conv2d_bias_grad(put(device, self.upstream))
 
     def _by_torch(self, *arrays: np.ndarray) -> list[np.ndarray]:
         x, weight, bias = (torch.tensor(array.astype(np.float64), requires_grad=True) for array in arrays[:3])
         output = F.conv2d(x, weight, bias, *self.arguments)
         output.backward(torch.tensor(arrays[3].astype(np.float64)))
-        return [output.detach().numpy(), *(leaf.grad.numpy() for leaf in (x, weight, bias))]
+        return [output.detach().numpy(), *(leaf.grad.numpy() for leaf in (x, weight))]
 
-    def check(self, device: str, rung: str, bias_grad_rung: str | None = None) -> None:
-        with mt.use_kernel("conv2d", rung), mt.use_kernel("conv2d_bias_grad", bias_grad_rung or "two_stage"):
+    def check(self, device: str, rung: str) -> None:
+        with mt.use_kernel("conv2d", rung):
             got = self.outputs(device)
         arrays = (self.x, self.weight, self.bias, self.upstream)
         wanted, magnitudes = self._by_torch(*arrays), self._by_torch(*(np.abs(array) for array in arrays))
         positions, taps = self.upstream[:, 0].size, self.weight[0].size
-        lengths = (taps, taps * self.weight.shape[0] // max(self.weight.shape[1], 1), positions, positions)
-        rungs = (rung, rung, rung, "two_stage")
-        names = ("output", "input gradient", "weight gradient", "bias gradient")
-        for name, output, values, scale, length, which in zip(
-            names, got, wanted, magnitudes, lengths, rungs, strict=True
-        ):
-            bound = _relative(which, length, self.dtype) * scale
-            within(output, values, bound, f"{rung} {bias_grad_rung or ''} {self.name}: {name}")
+        lengths = (taps, taps * self.weight.shape[0] // max(self.weight.shape[1], 1), positions)
+        names = ("output", "input gradient", "weight gradient")
+        for name, output, values, scale, length in zip(names, got, wanted, magnitudes, lengths, strict=True):
+            within(output, values, _relative(rung, length, self.dtype) * scale, f"{rung} {self.name}: {name}")
+
+    def check_bias_grad(self, device: str, rung: str) -> None:
+        with mt.use_kernel("conv2d_bias_grad", rung):
+            got = self.bias_grad(device)
+        exact = self.upstream.astype(np.float64)
+        bound = _relative("", self.upstream[:, 0].size, self.dtype) * np.abs(exact).sum((0, 2, 3))
+        within(got, exact.sum((0, 2, 3)), bound, f"{rung} {self.name}: bias gradient")
+
+
+class Im2colCase:
+    """Both directions: im2col moves elements, so exactly; col2im adds up to kh * kw of them."""
+
+    def __init__(self, rng: np.random.Generator, shape, kernel, dilation, padding, stride, dtype):
+        self.name = f"{(shape, kernel, dilation, padding, stride)} {np.dtype(dtype).name}"
+        self.arguments, self.kernel, self.dtype = (kernel, dilation, padding, stride), kernel, dtype
+        self.x = _numbers(rng, shape, dtype)
+        self.columns = self._unfold()
+        self.upstream = _numbers(rng, self.columns.shape, dtype)
+
+    def _unfold(self) -> np.ndarray:
+        if self.x.shape[0] > 0:
+            return F.unfold(torch.from_numpy(self.x), *self.arguments).numpy()
+        one = F.unfold(torch.zeros(1, *self.x.shape[1:]), *self.arguments)  # torch takes no empty batch here
+        return np.zeros((0, *one.shape[1:]), self.dtype)
+
+    def _fold(self, columns: np.ndarray) -> np.ndarray:
+        if self.x.shape[0] == 0:
+            return np.zeros(self.x.shape)
+        return F.fold(torch.from_numpy(columns.astype(np.float64)), self.x.shape[2:], *self.arguments).numpy()
+
+    def outputs(self, device: str) -> list[backend.NDArray]:
+        return [
+            backend.im2col(put(device, self.x), *self.arguments),
+            backend.col2im(put(device, self.upstream), self.x.shape[2:], *self.arguments),
+        ]
+
+    def check(self, device: str, rung: str) -> None:
+        with mt.use_kernel("im2col", rung):
+            columns, image = self.outputs(device)
+        within(columns, self.columns, np.zeros(self.columns.shape), f"im2col {rung} {self.name}")
+        bound = np.prod(self.kernel) * float(np.finfo(self.dtype).eps) * self._fold(np.abs(self.upstream))
+        within(image, self._fold(self.upstream), bound, f"col2im {rung} {self.name}")

@@ -42,7 +42,7 @@ def test_the_default_falls_back_to_the_first_that_runs():
     # What is selected serves, whatever stands before it; a name that is another device's leaves the default.
     assert backend._kernel_of_list(kernels, "newer", 86) == "newer"
     assert backend._kernel_of_list(kernels, "im2col_naive", 86) == "oldest"
-    with pytest.raises(NotImplementedError, match="'newer' needs a GPU of compute capability 8.0"):
+    with pytest.raises(NotImplementedError, match=r"'newer' needs a GPU of compute capability 8\.0"):
         backend._kernel_of_list(kernels, "newer", 75)
     with pytest.raises(NotImplementedError, match=r"no kernel on device cuda for compute capability 7\.0"):
         backend._kernel_of_list(kernels, "", 70)

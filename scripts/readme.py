@@ -1,13 +1,16 @@
 """Fills in README.md's table of results from results/*.json, so that no figure there is typed by hand.
 
 python scripts/readme.py build   write the table between its two markers
-python scripts/readme.py check   say whether it is what the results give (part of `make lint`)
+python scripts/readme.py check   say whether it is what the results give, and whether README.zh-CN.md, translated by
+                                 hand, has the same numbers, commands and links (part of `make lint`)
 """
 
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
+from collections import Counter
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -18,6 +21,7 @@ from mytensor.compare import load_results, summaries  # noqa: E402
 from mytensor.compare.report import REPORTED  # noqa: E402
 
 README = ROOT / "README.md"
+TRANSLATION = ROOT / "README.zh-CN.md"
 RESULTS = ROOT / "results"
 BEGIN, END = "<!-- results: written by scripts/readme.py -->", "<!-- end of results -->"
 
@@ -122,6 +126,43 @@ def with_results(text: str) -> str:
     return f"{before}{BEGIN}\n\n{results_section()}\n\n{END}{after}"
 
 
+def facts(section: str) -> dict[str, Counter[str]]:
+    """What no translation changes: numbers, names in `code`, commands, links."""
+    blocks = re.findall(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```\n.*?^```", "", section, flags=re.MULTILINE | re.DOTALL)
+    targets = re.findall(r"\]\(([^)]+)\)", prose)
+    code = re.findall(r"`([^`]+)`", prose)
+    bare = re.sub(r"\]\([^)]+\)|`[^`]+`", "", prose)
+    lines = [line for block in blocks for line in block.splitlines() if not line.startswith(" ")]
+    commands = [re.split(r"\s{2,}", line)[0] for line in lines]  # behind them stands what they do
+    return {
+        "numbers": Counter(re.findall(r"\d[\w.]*\w|\d", bare)),
+        "names in code": Counter(code),
+        "commands": Counter(commands),
+        "links": Counter(target for target in targets if not target.startswith("README")),
+        "rows of tables": Counter({"rows": len(re.findall(r"^\|", prose, re.MULTILINE))}),
+    }
+
+
+def disagreements(text: str, translation: str) -> list[str]:
+    """Where a translation says something else than README, in sentences."""
+    sections, translated = (
+        re.split(r"^## ", text, flags=re.MULTILINE),
+        re.split(r"^## ", translation, flags=re.MULTILINE),
+    )
+    if len(sections) != len(translated):
+        return [f"it has {len(translated) - 1} sections, README.md {len(sections) - 1}"]
+    found = []
+    for original, other in zip(sections, translated, strict=True):
+        title = original.splitlines()[0]
+        there = facts(other)
+        for what, wanted in facts(original).items():
+            if wanted != there[what]:
+                lacks, extra = wanted - there[what], there[what] - wanted
+                found.append(f"section {title!r}, {what}: it lacks {dict(lacks)}, it has besides {dict(extra)}")
+    return found
+
+
 def main(command: str) -> int:
     text = README.read_text(encoding="utf-8")
     wanted = with_results(text)
@@ -129,6 +170,9 @@ def main(command: str) -> int:
         README.write_text(wanted, encoding="utf-8")
     elif wanted != text:
         print("README.md's table is not what results/ gives; write it with: python scripts/readme.py build")
+        return 1
+    if command == "check" and (found := disagreements(text, TRANSLATION.read_text(encoding="utf-8"))):
+        print("README.zh-CN.md does not agree with README.md:", *found, sep="\n    ")
         return 1
     return 0
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import mytensor_backend as backend
 import traitlets
@@ -18,9 +19,9 @@ class AllocatorInspector(Inspector):
     program: what has happened before the picture is first seen: a number makes an array of so many bytes (they are
     called a, b, c ...), a name frees it. sizes: those of the buttons, in bytes.
 
-    All of it is the compiled allocator's: a block is told from others by its address, its capacity by memory_stats. Other
-    cells use the same allocator; where they did so since the last click, the cache is first brought back to what the
-    picture shows.
+    All of it is the compiled allocator's: a block is told from others by its address, its capacity by memory_stats.
+    Other cells use the same allocator; where they did so since the last click, the cache is first brought back to what
+    the picture shows.
     """
 
     _esm = script("allocator.js")
@@ -84,7 +85,12 @@ class AllocatorInspector(Inspector):
         try:
             if backend.memory_stats()["allocations"] != self._last_count:
                 self._restore_cache()
-            self._sentence = {"allocate": self._allocate, "free": self._free, "empty": self._empty}[what](of_what)
+            actions: dict[str, Callable[[Any], str]] = {
+                "allocate": self._allocate,
+                "free": self._free,
+                "empty": self._empty,
+            }
+            self._sentence = actions[what](of_what)
             self._last_count = backend.memory_stats()["allocations"]
         finally:
             backend.set_memory_mode(mode)
@@ -179,7 +185,7 @@ class AllocatorInspector(Inspector):
         largest = max([block["capacity"] for block in self.blocks], default=1)
         for row, block in enumerate(self.blocks):
             live = bool(block["holder"])
-            style = (
+            style: dict[str, Any] = (
                 {"facecolor": "#cfe6f5", "edgecolor": "#0072b2"} if live else {"facecolor": "white", "edgecolor": "0.4"}
             )
             axes.barh(-row, block["capacity"] / KIB, 0.7, hatch=None if live else "///", linewidth=1.2, **style)

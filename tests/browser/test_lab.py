@@ -14,11 +14,10 @@ import shutil
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-from lab import PANEL, Lab, OpenNotebook  # noqa: E402
+from lab import PANEL, Lab, OpenNotebook, find_chromium  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-CHROMIUM = os.environ.get("MYTENSOR_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 SCREENSHOTS = pathlib.Path(os.environ.get("MYTENSOR_SCREENSHOTS", ROOT / "build" / "screenshots"))
 BROWSER_OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
@@ -42,7 +41,7 @@ def lab(request, tmp_path_factory):
 @pytest.fixture(scope="session")
 def browser():
     with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=BROWSER_OPTIONS)
+        browser = tools.chromium.launch(executable_path=find_chromium(), args=BROWSER_OPTIONS)
         yield browser
         browser.close()
 

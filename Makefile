@@ -8,7 +8,7 @@ PY := .venv/bin/python
 LAB_ARGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 export PYTHON PIP_ARGS
 
-.PHONY: help setup lab test lint notebooks handout browser-test constraints clean
+.PHONY: help setup lab test lint notebooks handout book diagrams browser-test constraints clean
 
 help:
 	@echo "make lab            set up if needed, then open the workbook in JupyterLab"
@@ -17,6 +17,8 @@ help:
 	@echo "make lint           ruff, mypy, clang-format, and whether notebooks and README agree with their sources"
 	@echo "make notebooks      run the notebooks in full (this trains) and write them from notebooks/src"
 	@echo "make handout        copies of the notebooks without the solutions, in handout/"
+	@echo "make book           the workbook as a static site, in book/"
+	@echo "make diagrams       draw the notebooks' new diagrams for that site; needs Chromium"
 	@echo "make browser-test   drive the workbook in a real browser; needs Chromium"
 	@echo "make constraints    write constraints.txt anew, with the newest versions that the ranges allow"
 	@echo "make clean          remove .venv and everything built"
@@ -37,6 +39,7 @@ lint: setup
 	$(PY) -m mypy
 	find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | xargs .venv/bin/clang-format --dry-run -Werror
 	$(PY) scripts/notebooks.py check
+	$(PY) scripts/book.py check
 	$(PY) scripts/readme.py check
 
 notebooks: setup
@@ -45,6 +48,12 @@ notebooks: setup
 handout: setup
 	$(PY) scripts/notebooks.py handout
 
+book: setup
+	$(PY) scripts/book.py
+
+diagrams: setup
+	$(PY) scripts/book.py diagrams
+
 browser-test: setup
 	$(PY) -m pytest tests/browser
 
@@ -52,5 +61,5 @@ constraints:
 	@sh scripts/constraints.sh
 
 clean:
-	rm -rf .venv build mytensor.egg-info mytensor_backend*.so mytensor/_simt
+	rm -rf .venv build book handout mytensor.egg-info mytensor_backend*.so mytensor/_simt
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

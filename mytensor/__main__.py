@@ -1,4 +1,4 @@
-"""python -m mytensor train | compare | bench | doctor"""
+"""python -m mytensor train | compare | ablate | bench | doctor"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import mytensor as mt
 from mytensor import doctor
 from mytensor.checkpoint import read_checkpoint
+from mytensor.compare.causes import CAUSES, SCALINGS
 from mytensor.data import ImageDataset, cifar10, synthetic
 from mytensor.training import Recipe, Trainer
 
@@ -90,6 +91,8 @@ def compare(options: argparse.Namespace) -> int:
         dataloader_epochs=options.dataloader_epochs,
         memory=not options.no_memory,
         command=_command_for_the_record(options),
+        device=options.device,
+        dataloader_workers=options.dataloader_workers,
     )
     print("\n" + table(results))
     return 0
@@ -112,6 +115,40 @@ def bench(options: argparse.Namespace) -> int:
     )
     print("\n" + table(results))
     return 1 if any(row["problem"] for row in results["rows"]) else 0
+
+
+def ablate(options: argparse.Namespace) -> int:
+    """Train LeNet with the causes that the report names, one change at a time, and print the table.
+
+    From a reconstruction of the report's framework to ours (each cause repaired), and from ours back (each put back).
+    A file that holds a part of the same ablation is continued.
+    """
+    from mytensor.compare import Assumptions, ablation
+
+    _set_threads(options.threads)
+    data = (synthetic(50_000, 0), synthetic(10_000, 1)) if options.synthetic else options.data
+    if options.images is not None:
+        train_set, test_set = data if isinstance(data, tuple) else (cifar10(data, True), cifar10(data, False))
+        data = train_set.subset(options.images), test_set
+    shared = {
+        "epochs": options.epochs,
+        "seeds": options.seeds,
+        "device": options.device,
+        "json": options.json,
+        "times": not options.no_times,
+        "command": _ablation_for_the_record(options),
+    }
+    if options.sweep:
+        print("\n" + ablation.fits_table(ablation.sweep(data, **shared)))
+        return 0
+    default = Assumptions()
+    low, high = options.range or (default.low, default.high)
+    assumptions = Assumptions(low, high, options.scaling or default.scaling)
+    results = ablation.ablate(
+        data, assumptions=assumptions, causes=options.causes, combinations=options.combinations, **shared
+    )
+    print("\n" + ablation.ablation_table(results))
+    return 0
 
 
 def examine(options: argparse.Namespace) -> int:
@@ -175,6 +212,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--threads", type=int, metavar="N", help="processor threads of each side")
     command.add_argument("--dataloader-epochs", type=int, default=2, metavar="N",
                          help="epochs of the first seed also timed with torch's DataLoader (default 2)")  # fmt: skip
+    command.add_argument("--dataloader-workers", type=int, metavar="N",
+                         help="processes of that loader (default: none on the CPU, 2 beside a GPU)")  # fmt: skip
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu",
+                         help="where both compute; on a GPU also PyTorch in its fastest way (default cpu)")  # fmt: skip
     command.add_argument("--no-memory", action="store_true", help="don't measure peak memory")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results here, after each seed")
 
@@ -191,6 +232,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--threads", type=int, metavar="N", help="processor threads of each side")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results here, after each size")
+    command = commands.add_parser(
+        "ablate", parents=[data], help="which cause of the report costs what", description=ablate.__doc__
+    )
+    command.set_defaults(command=ablate)
+    command.add_argument("--synthetic", action="store_true", help="train on the synthetic stand-in")
+    command.add_argument("--images", type=int, metavar="N", help="use the first N training images only")
+    command.add_argument("--epochs", type=int, default=20, help="(default 20)")
+    command.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], metavar="SEED", help="(default 0 1 2 3 4)"
+    )
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train (default cpu)")
+    command.add_argument("--threads", type=int, metavar="N", help="processor threads")
+    command.add_argument("--causes", nargs="+", choices=tuple(CAUSES), default=tuple(CAUSES), metavar="CAUSE",
+                         help=f"the causes that the reconstruction has (default all: {', '.join(CAUSES)})")  # fmt: skip
+    command.add_argument("--combinations", action="store_true", help="every set of the causes, not one at a time")
+    command.add_argument("--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the uniform draw")
+    command.add_argument("--scaling", choices=tuple(SCALINGS), help="how the loss is scaled wrongly")
+    command.add_argument("--sweep", action="store_true",
+                         help="try ranges and scalings beside the report's losses and accuracy instead")  # fmt: skip
+    command.add_argument("--no-times", action="store_true", help="keep no seconds: the machine is busy")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results here, after each run")
 
     command = commands.add_parser("doctor", parents=[data], help="what was built, what is off and why")
     command.set_defaults(command=examine)
@@ -238,7 +300,9 @@ def _command_for_the_record(options: argparse.Namespace) -> str:
     words = ["python -m mytensor compare", "--synthetic" if options.synthetic else "--data DIR"]
     words += ["--epochs", str(options.epochs), "--seeds", *map(str, options.seeds)]
     words += ["--threads", str(options.threads)] if options.threads else []
+    words += ["--device", options.device] if options.device != "cpu" else []
     words += ["--dataloader-epochs", str(options.dataloader_epochs)]
+    words += ["--dataloader-workers", str(options.dataloader_workers)] if options.dataloader_workers is not None else []
     words += ["--no-memory"] if options.no_memory else []
     words += ["--json", options.json.name] if options.json else []
     return " ".join(words)
@@ -251,6 +315,21 @@ def _bench_command(options: argparse.Namespace) -> str:
     words += ["--step"] if options.step else []
     words += ["--budget", f"{options.budget:g}"]
     words += ["--threads", str(options.threads)] if options.threads else []
+    words += ["--json", options.json.name] if options.json else []
+    return " ".join(words)
+
+
+def _ablation_for_the_record(options: argparse.Namespace) -> str:
+    """As ``_command_for_the_record``."""
+    words = ["python -m mytensor ablate", "--synthetic" if options.synthetic else "--data DIR"]
+    words += ["--images", str(options.images)] if options.images is not None else []
+    words += ["--epochs", str(options.epochs), "--seeds", *map(str, options.seeds), "--device", options.device]
+    words += ["--threads", str(options.threads)] if options.threads else []
+    words += ["--causes", *options.causes] if tuple(options.causes) != tuple(CAUSES) else []
+    words += ["--range", *map(str, options.range)] if options.range else []
+    words += ["--scaling", options.scaling] if options.scaling else []
+    for name in ("combinations", "sweep", "no_times"):
+        words += [f"--{name.replace('_', '-')}"] if getattr(options, name) else []
     words += ["--json", options.json.name] if options.json else []
     return " ".join(words)
 

@@ -201,6 +201,22 @@ def nvidia_driver() -> str | None:
     return None
 
 
+def machine(device: str, threads: int | None = None) -> dict[str, str | int | None]:
+    """What a measurement on ``device`` depends on: device, processor, cores, threads; on cuda the GPU and its driver
+    too."""
+    facts: dict[str, str | int | None] = {
+        "device": device,
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+        "threads": threads or backend.get_num_threads(),
+    }
+    if device == "cuda":
+        info = backend.cuda_info()
+        major, minor = info["gpus"][0]["compute_capability"]
+        facts |= {"gpu": info["gpus"][0]["name"], "compute_capability": f"{major}.{minor}", "driver": nvidia_driver()}
+    return facts
+
+
 def git_commit() -> str | None:
     """The commit of the checkout this package runs from, with "+changes" where its tracked files differ; None outside
     one."""

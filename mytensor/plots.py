@@ -204,3 +204,60 @@ def roofline(
         f"Highest stands {best} with {speed / 1e9:,.0f} GFLOP/s."
     )
     return fig, sentence
+
+
+def ablation_bars(results: dict[str, Any]) -> tuple[Figure, str]:
+    """(figure, sentence) of an ablation: the final accuracy of the reconstruction and of ours, and what each cause
+    changes in it, with the standard deviation over the seeds."""
+    from matplotlib.figure import Figure
+
+    from mytensor.compare.ablation import rows
+    from mytensor.compare.causes import CAUSES
+
+    found = {row.causes: row for row in rows(results)}
+    everything = frozenset().union(*found)
+    present = [cause for cause in CAUSES if cause in everything]
+    groups: list[tuple[str, frozenset[str], list[frozenset[str]]]] = [
+        ("the reconstruction, one cause repaired", everything, [everything - {cause} for cause in present]),
+        ("ours, one cause put back", frozenset(), [frozenset({cause}) for cause in present]),
+    ]
+    fig = Figure(figsize=(9, 1.2 + 0.32 * len(present)), layout="constrained")
+    words = []
+    for axes, (title, base, others), style in zip(
+        fig.subplots(1, 2, sharey=True, sharex=True), groups, STYLES, strict=False
+    ):
+        names = ["as it is", *(CAUSES[cause].title for cause in present)]
+        bars = [found.get(base), *(found.get(other) for other in others)]
+        for place, row in enumerate(bars):
+            if row is None:
+                axes.text(1, place, "not run", va="center", fontsize=8)
+                continue
+            axes.barh(
+                place,
+                100 * row.mean,
+                xerr=None if row.spread is None else 100 * row.spread,
+                color=style["color"],
+                alpha=0.75,
+                hatch="//" if place == 0 else None,
+                edgecolor="black",
+                capsize=3,
+            )
+            end = 100 * (row.mean + (row.spread or 0))
+            axes.text(end + 1.5, place, f"{100 * row.mean:.1f}", va="center", fontsize=8)
+        axes.set_xlim(0, 100 * max(row.mean for row in found.values()) + 15)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_yticks(range(len(names)), names, fontsize=8)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("test accuracy in %")
+        if bars[0] is not None:
+            changes = {
+                CAUSES[cause].title: 100 * (row.mean - bars[0].mean)
+                for cause, row in zip(present, bars[1:], strict=True)
+                if row is not None
+            }
+            most = max(changes, key=lambda name: abs(changes[name])) if changes else None
+            words.append(
+                f"{title}: {100 * bars[0].mean:.2f} % as it is"
+                + (f", the greatest change is {changes[most]:+.2f} points by {most}" if most else "")
+            )
+    return fig, f"Final accuracy on {results['data']['source']}. " + "; ".join(words) + "."

@@ -41,12 +41,12 @@ def test_the_twin_is_the_same_network():
 
 
 def test_both_sides_see_the_same_batches(small):
-    from mytensor.compare.side_by_side import _Ours, _Torch
+    from mytensor.compare.sides import Ours, Torch
     from mytensor.compare.twin import normalised
 
     recipe = Recipe(seed=7, batch_size=50)
-    ours = _Ours(recipe, *small)
-    twin = _Torch(recipe, *small, ours.trainer.model, normalised(small[0], recipe), normalised(small[1], recipe))
+    ours = Ours(recipe, *small)
+    twin = Torch(recipe, *small, ours.trainer.model, normalised(small[0], recipe), normalised(small[1], recipe))
     for epoch in (0, 1):
         pairs = list(zip(ours.trainer.batches.epoch(epoch), twin.batches(epoch), strict=True))
         assert len(pairs) == 13
@@ -119,6 +119,85 @@ def test_the_trajectory_stays_as_close_to_float64_as_torch_does():
     assert path.weight_ratio <= 4, f"on {dataset.source}"
 
 
+def test_a_device_beside_torch(small):
+    """All that the comparison on a GPU does but for CUDA itself: ours on the emulator, torch on the CPU."""
+    tiny = small[0].subset(80), small[1].subset(20)  # a whole batch and a smaller one
+    results = compare.run(tiny, epochs=1, seeds=[1], device="simt", best=False, dataloader_epochs=0, trajectory_steps=2)
+    ours, theirs = (results["runs"][0][side] for side in ("ours", "torch"))
+    np.testing.assert_allclose(ours["first_losses"], theirs["first_losses"], rtol=1e-5)
+    assert ours["test_loss"] == pytest.approx(theirs["test_loss"], rel=1e-5)
+    assert results["machine"]["device"] == "simt" and results["trajectory"]["loss_ratio"] < 10
+
+
+def test_torch_at_its_best_starts_where_the_others_do(small, monkeypatch):
+    """The best step is warmed up and tried before the race: nothing of that may be left in weights or velocities."""
+    from mytensor.compare import fastest
+
+    modes = (fastest.Mode(), fastest.Mode(channels_last=True), fastest.Mode(graph=True))
+    monkeypatch.setattr(fastest.fastest, "__defaults__", (modes,))
+    monkeypatch.setattr(fastest, "TIMED", 3)
+    results = compare.run(small, epochs=2, seeds=[0, 3], best=True, dataloader_epochs=0, trajectory_steps=2)
+    for run in results["runs"]:
+        np.testing.assert_allclose(run["torch_best"]["first_losses"], run["torch"]["first_losses"], rtol=1e-4)
+        assert run["torch_best"]["train_loss"][1] == pytest.approx(run["torch"]["train_loss"][1], rel=1e-3)
+    trials = results["torch"]["best"]["trials"]
+    assert [trial["name"] for trial in trials] == ["eager", "eager, channels_last"], "no CUDA graph on the CPU"
+    assert all(trial["right"] for trial in trials)
+    assert results["torch"]["best"]["name"] == min(trials, key=lambda trial: trial["milliseconds"])["name"]
+    text = compare.table(results)
+    assert "PyTorch at its best" in text and "TF32 off" in text
+
+
+def test_a_wrong_step_is_never_the_best(small, monkeypatch):
+    from mytensor.compare import fastest
+    from mytensor.compare.twin import normalised
+
+    monkeypatch.setattr(fastest, "TIMED", 2)
+    right = fastest.Step.step
+
+    def skips_every_other_batch(self, index):
+        """What a captured step does whose index is never filled in: fast, and wrong."""
+        return right(self, self.index if self.mode.channels_last else index)
+
+    monkeypatch.setattr(fastest.Step, "step", skips_every_other_batch)
+    modes = (fastest.Mode(channels_last=True), fastest.Mode())
+    step, trials = fastest.fastest(Recipe(), small[0], normalised(small[0], Recipe()), mt.models.LeNet(), modes)
+    assert [trial["right"] for trial in trials] == [False, True] and step.mode == fastest.Mode()
+    with pytest.raises(RuntimeError, match="no mode"):
+        fastest.fastest(Recipe(), small[0], normalised(small[0], Recipe()), mt.models.LeNet(), modes[:1])
+
+
+def test_a_mode_that_cannot_run_is_left_out_and_said(small, monkeypatch):
+    from mytensor.compare import fastest
+    from mytensor.compare.twin import normalised
+
+    monkeypatch.setattr(fastest, "TIMED", 2)
+
+    def no_compiler(*arguments, **options):
+        raise RuntimeError("no compiler at /usr/bin/cc\nand more")
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    images = normalised(small[0], Recipe())
+    step, trials = fastest.fastest(
+        Recipe(), small[0], images, mt.models.LeNet(), (fastest.Mode("default"), fastest.Mode())
+    )
+    assert step.mode == fastest.Mode()
+    assert trials[0]["problem"] == "RuntimeError: no compiler at ..."
+
+
+def test_the_summary_computes_what_it_says(results):
+    fake = results | {
+        "runs": [made_up([0.5, 0.7, 0.6], [0.4, 0.55, 0.65], [0.1]), made_up([0.5, 0.6, 0.8], [0.4, 0.5, 0.6])],
+        "recipe": results["recipe"] | {"epochs": 3},
+    }
+    ours, theirs, loader = compare.summaries(fake)
+    assert (ours.final, ours.best, ours.epoch, ours.total) == pytest.approx((0.7, 0.75, 2, 6))
+    assert ours.spread_over_seeds == pytest.approx(0.2 / 2**0.5)
+    assert ours.spread_over_epochs == pytest.approx((0.1 + 0.1527525) / 2)
+    assert (theirs.epoch, theirs.total) == (20, 60)
+    assert (loader.side, loader.epoch, loader.total, loader.spread_over_seeds) == ("torch_dataloader", 20, None, None)
+
+
 def test_peak_memory_is_measured_in_processes_of_their_own():
     peaks = compare.peak_memory(synthetic_images=2000)
     assert set(peaks) == {"ours", "torch", "torch_uint8"}
@@ -150,7 +229,7 @@ def test_the_compare_command(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("mytensor.__main__.synthetic", lambda n, seed: synthetic(n // 100, seed))
     short = side_by_side.trajectory
-    monkeypatch.setattr(side_by_side, "trajectory", lambda dataset, steps, seed: short(dataset, 5, seed))
+    monkeypatch.setattr(side_by_side, "trajectory", lambda dataset, steps, *rest: short(dataset, 5, *rest))
     file = tmp_path / "results.json"
     assert (
         main(

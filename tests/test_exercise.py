@@ -123,9 +123,9 @@ NUMBER = "02.2"  # an exercise to try odd functions on
         (lambda *a, **o: "text", "wrong"),
         (lambda *a, **o: (1, 2), "a tuple of 2, wanted one array"),
         (lambda *a, **o: [[1.0], [2.0, 3.0]], "cannot be used"),
-        (lambda *a, **o: np.zeros((2, 3)), "the shape is (2, 3), wanted (6, 9)"),
-        (lambda *a, **o: np.zeros((6, 9), np.float32), "the dtype is float32, wanted float64"),
-        (lambda *a, **o: np.full((6, 9), np.nan), "output[0, 0] is nan"),
+        (lambda *a, **o: np.zeros((2, 3)), "the shape is (2, 3), wanted (6, 12)"),
+        (lambda *a, **o: np.zeros((6, 12), np.float32), "the dtype is float32, wanted float64"),
+        (lambda *a, **o: np.full((6, 12), np.nan), "output[0, 0] is nan"),
         (lambda *a, **o: Unprintable(), "cannot be used"),
         (Unprintable(), "wanted is a function"),
         (lambda *a, **o: (_ for _ in ()).throw(SyntaxError()), "your code raised SyntaxError"),
@@ -153,11 +153,11 @@ def test_nothing_is_not_done(nothing):
 
 
 def test_a_wrong_array_gets_a_picture_with_a_sentence():
-    verdict = exercise.answer(NUMBER, lambda *a, **o: np.zeros((6, 9)))
+    verdict = exercise.answer(NUMBER, lambda *a, **o: np.zeros((6, 12)))
     assert verdict.words.startswith("output[0, 0] is 0, wanted ")
-    assert "of 54 elements are wrong (with image (1, 4, 5), kernel_size=(2, 3), padding=0, stride=1)" in verdict.words
+    assert "of 72 elements are wrong (with image (1, 4, 6), kernel_size=(2, 3), padding=0, stride=1)" in verdict.words
     assert verdict.picture.png.startswith(b"\x89PNG")
-    assert "crosses mark wrong elements: 54 of 54" in verdict.picture.sentence
+    assert "crosses mark wrong elements: 72 of 72" in verdict.picture.sentence
 
 
 def test_unknown_numbers_are_answered():

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
 FORMAT = "mytensor comparison 1"
+LAST_EPOCHS = 5  # over which the spread of a curve is taken
+
+# The sides of a comparison, in the order of the tables; a file has the first two and maybe more.
+SIDES = {
+    "ours": "ours",
+    "torch": "PyTorch",
+    "torch_best": "PyTorch at its best",
+    "torch_dataloader": "PyTorch, its DataLoader",
+}
 
 
 def save_results(results: dict[str, Any], path: str | os.PathLike) -> None:
     """Write results as JSON, all of it or nothing."""
+    write_json(results, path)
+
+
+def write_json(content: dict[str, Any], path: str | os.PathLike) -> None:
+    """Write a JSON file, all of it or nothing; its folder is made."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(unfinished, path)
 
 
@@ -39,10 +54,80 @@ def differences(results: dict[str, Any], pick=lambda accuracies: accuracies[-1])
 
 def table(results: dict[str, Any]) -> str:
     """The whole comparison as text: circumstances, accuracies by seed with paired differences, times, memory,
-    rounding."""
-    return "\n\n".join(
-        [_circumstances(results), _accuracies(results), _times(results), _memory(results), _faithfulness(results)]
-    )
+    rounding; of one with more than two sides, the summary of all sides too."""
+    parts = [_circumstances(results), _accuracies(results), _times(results), _memory(results), _faithfulness(results)]
+    if "torch_best" in results["runs"][0]:
+        parts.insert(2, summary_table(results))
+    return "\n\n".join(parts)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One side over all seeds. Accuracies as fractions; spreads are standard deviations, None where there is too little
+    to take one from. epoch, total: seconds, the median of all epochs and the median of whole runs; total is None for a
+    side that trained some epochs only."""
+
+    side: str
+    name: str
+    epoch: float
+    total: float | None
+    final: float
+    best: float
+    spread_over_seeds: float | None
+    spread_over_epochs: float | None
+
+
+def summaries(results: dict[str, Any]) -> list[Summary]:
+    """Each side's times, accuracies and the stability of its curves: the spread of the final accuracy over the seeds,
+    and that of the accuracy over a run's last LAST_EPOCHS epochs (the mean of the seeds)."""
+    found = []
+    for side, name in SIDES.items():
+        runs = [run[side] for run in results["runs"] if side in run]
+        if not runs:
+            continue
+        accuracies = [run["test_accuracy"] for run in runs]
+        whole = all(len(accuracy) == results["recipe"]["epochs"] for accuracy in accuracies)
+        lasts = [accuracy[-LAST_EPOCHS:] for accuracy in accuracies]
+        found.append(
+            Summary(
+                side=side,
+                name=name,
+                epoch=median(second for run in runs for second in run["seconds"]),
+                total=median(sum(run["seconds"]) for run in runs) if whole else None,
+                final=mean(accuracy[-1] for accuracy in accuracies),
+                best=mean(max(accuracy) for accuracy in accuracies),
+                spread_over_seeds=stdev(accuracy[-1] for accuracy in accuracies) if len(runs) > 1 else None,
+                spread_over_epochs=mean(stdev(last) for last in lasts) if whole and len(lasts[0]) > 1 else None,
+            )
+        )
+    return found
+
+
+def summary_table(results: dict[str, Any]) -> str:
+    """``summaries`` as text, with what else there is to know of torch's sides."""
+
+    def points(value: float | None) -> str:
+        return "-" if value is None else f"{100 * value:.2f}"
+
+    lines = [
+        f"{'':<26}{'s an epoch':>11}{'s in all':>10}{'final %':>9}{'best %':>8}{'spread over seeds':>19}"
+        f"{f'last {LAST_EPOCHS} epochs':>15}"
+    ]
+    for row in summaries(results):
+        whole = row.total is not None  # else its accuracies are those of some epochs only
+        total = f"{row.total:.2f}" if whole else "-"
+        lines.append(
+            f"{row.name:<26}{row.epoch:>11.3f}{total:>10}{points(row.final if whole else None):>9}"
+            f"{points(row.best if whole else None):>8}{points(row.spread_over_seeds):>19}"
+            f"{points(row.spread_over_epochs):>15}"
+        )
+    if about := results.get("torch"):
+        lines.append(
+            f"PyTorch: TF32 {'on' if about['tf32'] else 'off'}"
+            + (f"; at its best: {about['best']['name']}" if about["best"] else "")
+            + f"; its DataLoader with {about['dataloader_workers']} worker(s)"
+        )
+    return "\n".join(lines)
 
 
 def _circumstances(results: dict[str, Any]) -> str:
@@ -50,7 +135,8 @@ def _circumstances(results: dict[str, Any]) -> str:
     kernels = ", ".join(f"{op}: {name}" for op, name in results["kernels"].items())
     return (
         f"LeNet on {results['data']['source']}, {results['recipe']['epochs']} epochs, "
-        f"{len(results['runs'])} seed(s); {machine['cpu']}, {machine['threads']} thread(s) each side\n"
+        f"{len(results['runs'])} seed(s); {machine.get('gpu') or machine['cpu']}, {machine['threads']} thread(s) "
+        f"each side\n"
         f"mytensor {found['mytensor']} (commit {results['commit']}), PyTorch {found['torch']}, Python {found['python']}"
         + (f"; kernels {kernels}" if kernels else "")
     )
@@ -105,8 +191,15 @@ def _memory(results: dict[str, Any]) -> str:
     peaks = results["memory"]
     if peaks is None:
         return "peak memory: not measured"
-    return "peak resident memory of a process that trains one epoch, in MiB\n" + "\n".join(
-        f"  {peak['what']:<62}{peak['bytes'] / 2**20:8.0f}" for peak in peaks.values()
+    if not any("device_allocated" in peak for peak in peaks.values()):
+        return "peak resident memory of a process that trains one epoch, in MiB\n" + "\n".join(
+            f"  {peak['what']:<62}{peak['bytes'] / 2**20:8.0f}" for peak in peaks.values()
+        )
+    head = "peak memory of a process that trains one epoch, in MiB"
+    return f"{head:<64}{'in RAM':>8}{'device':>9}{'reserved':>10}\n" + "\n".join(
+        f"  {peak['what']:<62}{peak['bytes'] / 2**20:8.0f}{peak['device_allocated'] / 2**20:9.0f}"
+        f"{peak['device_reserved'] / 2**20:10.0f}"
+        for peak in peaks.values()
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 import mytensor as mt
+from mytensor.compare.sides import torch_device
 from mytensor.compare.twin import TorchLeNet, copy_weights, torch_recipe
 from mytensor.data import ImageDataset
 from mytensor.training import Recipe, Trainer
@@ -47,12 +48,14 @@ class Trajectory:
         return losses | {"loss_ratio": self.loss_ratio, "weight_ratio": self.weight_ratio}
 
 
-def trajectory(train_set: ImageDataset, steps: int = 200, seed: int = 0) -> Trajectory:
-    """Train ours, float32 torch and float64 torch in lockstep for the first ``steps`` steps of the report's recipe."""
+def trajectory(train_set: ImageDataset, steps: int = 200, seed: int = 0, device: str = "cpu") -> Trajectory:
+    """Train ours, float32 torch and float64 torch in lockstep for the first ``steps`` steps of the report's recipe, all
+    on ``device``."""
     recipe = Recipe(seed=seed)
     mt.manual_seed(seed)
-    trainer = Trainer(mt.models.LeNet(), train_set, train_set, recipe)
-    twins = {dtype: TorchLeNet().to(dtype) for dtype in (torch.float32, torch.float64)}
+    trainer = Trainer(mt.models.LeNet(), train_set, train_set, recipe, device=device)
+    where = torch_device(device)
+    twins = {dtype: TorchLeNet().to(where, dtype) for dtype in (torch.float32, torch.float64)}
     for twin in twins.values():
         copy_weights(trainer.model, twin)
     optimizers = {dtype: torch_recipe(twin, recipe) for dtype, twin in twins.items()}
@@ -62,7 +65,8 @@ def trajectory(train_set: ImageDataset, steps: int = 200, seed: int = 0) -> Traj
     for images, labels in itertools.islice(stream, steps):
         losses["ours"].append(trainer.train_step(images, labels)[1].item())
         for dtype, twin in twins.items():
-            x, y = torch.from_numpy(images.array.numpy()).to(dtype), torch.from_numpy(labels.array.numpy())
+            x = torch.from_numpy(images.array.cpu().numpy()).to(where, dtype)
+            y = torch.from_numpy(labels.array.cpu().numpy()).to(where)
             optimizers[dtype].zero_grad()
             loss = torch.nn.functional.cross_entropy(twin(x), y)
             loss.backward()
@@ -75,14 +79,14 @@ def trajectory(train_set: ImageDataset, steps: int = 200, seed: int = 0) -> Traj
         torch32=np.array(losses[torch.float32]),
         torch64=np.array(losses[torch.float64]),
         weights_ours=_distance(
-            {name: value.array.numpy() for name, value in trainer.model.state_dict().items()}, exact
+            {name: value.array.cpu().numpy() for name, value in trainer.model.state_dict().items()}, exact
         ),
         weights_torch32=_distance(_weights(twins[torch.float32].state_dict()), exact),
     )
 
 
 def _weights(state: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in state.items()}
+    return {name: value.cpu().numpy() for name, value in state.items()}
 
 
 def _distance(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:

@@ -35,7 +35,7 @@ class TorchLeNet(nn.Module):
 def copy_weights(source: mt.nn.Module, target: nn.Module) -> None:
     """Give the torch module the weights of ours (names and shapes must agree; the dtype stays the target's)."""
     target.load_state_dict(
-        {name: torch.from_numpy(value.array.numpy().copy()) for name, value in source.state_dict().items()}
+        {name: torch.from_numpy(value.array.cpu().numpy().copy()) for name, value in source.state_dict().items()}
     )
 
 
@@ -75,11 +75,12 @@ class PerImage(torch.utils.data.Dataset):
 
 
 def mean_loss_and_accuracy(model: nn.Module, images: torch.Tensor, labels: np.ndarray) -> tuple[float, float]:
-    """(mean loss, accuracy) of a torch model on normalised images (N, 3, 32, 32) and labels (N,)."""
+    """(mean loss, accuracy) of a torch model on normalised images (N, 3, 32, 32), where the model is, and labels
+    (N,)."""
     loss = correct = 0.0
     model.eval()
     with torch.no_grad():
-        for x, y in zip(images.split(500), torch.from_numpy(labels).split(500), strict=True):
+        for x, y in zip(images.split(500), torch.from_numpy(labels).to(images.device).split(500), strict=True):
             logits = model(x)
             loss += nn.functional.cross_entropy(logits, y, reduction="sum").item()
             correct += (logits.argmax(1) == y).sum().item()

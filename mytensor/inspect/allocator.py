@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import mytensor_backend as backend
 import traitlets
@@ -19,6 +20,8 @@ class AllocatorInspector(Inspector):
     called a, b, c ...), a name frees it. sizes: those of the buttons, in bytes.
 
     All of it is the compiled allocator's: a block is told from others by its address, its capacity by memory_stats.
+    Other cells use the same allocator; where they did so since the last click, the cache is first brought back to what
+    the picture shows.
     """
 
     _esm = script("allocator.js")
@@ -34,7 +37,7 @@ class AllocatorInspector(Inspector):
         self, program: Sequence[int | str] = (), sizes: Sequence[int] = (40 * KIB, 50 * KIB, 96 * KIB), mode="caching"
     ):
         self._arrays: dict[str, backend.NDArray] = {}
-        self._made = self._seen = self._requests = self._from_cache = 0
+        self._made = self._seen = self._requests = self._from_cache = self._last_count = 0
         self._blocks: dict[int, dict] = {}  # by address
         super().__init__(sizes=list(sizes), mode=mode)
         backend.empty_cache()  # blocks that other cells left behind are not in the picture
@@ -80,9 +83,27 @@ class AllocatorInspector(Inspector):
         mode = backend.memory_mode()
         backend.set_memory_mode(self.mode)
         try:
-            self._sentence = {"allocate": self._allocate, "free": self._free, "empty": self._empty}[what](of_what)
+            if backend.memory_stats()["allocations"] != self._last_count:
+                self._restore_cache()
+            actions: dict[str, Callable[[Any], str]] = {
+                "allocate": self._allocate,
+                "free": self._free,
+                "empty": self._empty,
+            }
+            self._sentence = actions[what](of_what)
+            self._last_count = backend.memory_stats()["allocations"]
         finally:
             backend.set_memory_mode(mode)
+
+    def _restore_cache(self) -> None:
+        """Lets the cache hold just those blocks that the picture shows as cached."""
+        backend.empty_cache()
+        cached = {address: block for address, block in self._blocks.items() if not block["holder"]}
+        arrays = [backend.empty((block["capacity"],), backend.uint8) for block in cached.values()]
+        blocks = {array.data_ptr: block for array, block in zip(arrays, cached.values(), strict=True)}
+        kept = {address: block for address, block in self._blocks.items() if address not in cached}
+        letters = [block["letter"] for block in self._blocks.values()]
+        self._blocks = dict(sorted((kept | blocks).items(), key=lambda item: letters.index(item[1]["letter"])))
 
     def _allocate(self, size: int) -> str:
         before = backend.memory_stats()
@@ -97,9 +118,6 @@ class AllocatorInspector(Inspector):
         self._arrays[name] = array
         block = self._blocks.get(array.data_ptr)
         if block is None or not hit:  # (the system may hand out an address again)
-            # A cached block of this size that did not serve the request is no longer there: another cell has it.
-            for address in [a for a, b in self._blocks.items() if b["capacity"] == capacity and not b["holder"]]:
-                del self._blocks[address]
             block = self._blocks[array.data_ptr] = {"letter": self._letter(), "capacity": capacity}
         block |= {"holder": name, "bytes": size}
         asked = f"{name} wants {_kib(size)}"
@@ -167,7 +185,7 @@ class AllocatorInspector(Inspector):
         largest = max([block["capacity"] for block in self.blocks], default=1)
         for row, block in enumerate(self.blocks):
             live = bool(block["holder"])
-            style = (
+            style: dict[str, Any] = (
                 {"facecolor": "#cfe6f5", "edgecolor": "#0072b2"} if live else {"facecolor": "white", "edgecolor": "0.4"}
             )
             axes.barh(-row, block["capacity"] / KIB, 0.7, hatch=None if live else "///", linewidth=1.2, **style)

@@ -230,12 +230,76 @@ axes.spines[["top", "right"]].set_visible(False)
 figure(chart, "Billions of floating-point operations a second, for each kernel and for PyTorch: the longer the faster.")
 
 # %% [markdown]
-# ## Try it
+# ## 8 Exercises
 #
-# - Which filters give zero wherever the image has one colour? Read it off the filter, then look at
-#   `maps.feature_map`. And at the border?
-# - A 1 × 1 kernel: what are its columns? Time the four kernels on `mt.randn(32, 16, 1, 1)`.
+# **How large** is the output along one side, for an image of 32, a kernel of 5, stride 2, padding 1 and dilation 2? Section 1 has the formula; work it out by hand.
+
+# %% tags=["exercise"]
+side_of_the_output = ...
+
+# %%
+from mytensor import exercise
+
+exercise("04.1", side_of_the_output)
+
+# %% [markdown]
+# <details>
+# <summary>Hint</summary>
 #
+# Dilation 2 leaves a gap between the kernel's elements: five of them cover $2 \cdot (5 - 1) + 1 = 9$ pixels.
+# </details>
+
+# %% tags=["solution"]
+# Solution
+side_of_the_output_solution = (32 + 2 * 1 - 2 * (5 - 1) - 1) // 2 + 1
+
+# %% [markdown]
+# **A kernel.** One thread of a convolution, as on a GPU: thread `i` owns output pixel `i`, sums its products in a register and returns the sum. One image: `image` is (C, H, W), `weight` (O, C, kh, kw), `output_shape` (O, H', W'); what lies outside the image counts as zero.
+
+
+# %% tags=["exercise"]
+def convolution_thread(i, image, weight, bias, stride, padding, output_shape):
+    out_channels, down, across = output_shape
+    return ...
+
+
+# %%
+exercise("04.2", convolution_thread)
+
+# %% [markdown]
+# <details>
+# <summary>Hint 1: who am I?</summary>
+#
+# `o = i // (down * across)`, `y = i // across % down`, `x = i % across`.
+# </details>
+# <details>
+# <summary>Hint 2: what do I read?</summary>
+#
+# The formula of section 1 at dilation 1: for each (c, r, s), the pixel in row `y * stride - padding + r` and column `x * stride - padding + s`, if it is in the image. A negative index would not fail in numpy: it would read from the other end.
+# </details>
+# <details>
+# <summary>Hint 3: where does the bias come in?</summary>
+#
+# The sum begins with it: `total = bias[o]`.
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+def convolution_thread_solution(i, image, weight, bias, stride, padding, output_shape):
+    out_channels, down, across = output_shape
+    _, height, width = image.shape
+    _, channels, kh, kw = weight.shape
+    o, y, x = i // (down * across), i // across % down, i % across
+    total = bias[o]
+    for c, r, s in np.ndindex(channels, kh, kw):
+        row, column = y * stride - padding + r, x * stride - padding + s
+        if 0 <= row < height and 0 <= column < width:
+            total += weight[o, c, r, s] * image[c, row, column]
+    return total
+
+
+# %% [markdown]
 # ## What you built
 #
 # A convolution in three lines, and the reason why frameworks do not stop there: the arithmetic is the same everywhere,

@@ -214,12 +214,107 @@ print(
 )
 
 # %% [markdown]
+# ## 8 Exercises
+#
+# **How many products** are summed for the gradient of *one* weight of LeNet's first convolution? 3 channels to 6, kernel 3 × 3, padding 1, images of 32 × 32, batch 64.
+
+# %% tags=["exercise"]
+products_of_one_weight = ...
+
+# %%
+from mytensor import exercise
+
+exercise("05.1", products_of_one_weight)
+
+# %% [markdown]
+# <details>
+# <summary>Hint</summary>
+#
+# Section 1: a weight touches every pixel of its output channel, in every image of the batch.
+# </details>
+
+# %% tags=["solution"]
+# Solution
+products_of_one_weight_solution = 64 * 32 * 32
+
+# %% [markdown]
+# **A backward rule.** Write the weight's gradient for a convolution with a stride, one image, no padding: `u` is (O, H', W'), `x` is (C, H, W), the result (O, C, kh, kw). With stride $t$, output pixel $(i, j)$ reads the image at $(t\,i + r,\; t\,j + s)$.
+
+
+# %% tags=["exercise"]
+def weight_gradient(u, x, kernel_size, stride):
+    return ...
+
+
+# %%
+exercise("05.2", weight_gradient)
+
+# %% [markdown]
+# <details>
+# <summary>Hint 1</summary>
+#
+# `windows(x, kh, kw)` of section 2 holds every window of the image, indexed `[c, row, column, r, s]`. With a stride, only every `stride`-th of them was used.
+# </details>
+# <details>
+# <summary>Hint 2</summary>
+#
+# `[:, ::stride, ::stride]` takes these. Then one `einsum` sums over `i` and `j`: `"oij,cijrs->ocrs"`.
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+def weight_gradient_solution(u, x, kernel_size, stride):
+    used = windows(x, *kernel_size)[:, ::stride, ::stride]
+    return np.einsum("oij,cijrs->ocrs", u, used)
+
+
+# %% [markdown]
+# **A kernel.** One thread of the input's gradient, stride 1, no padding. Thread `i` owns pixel `i` of the image and collects from every output that read it. `u` is (O, H', W'), `w` is (O, C, kh, kw).
+
+
+# %% tags=["exercise"]
+def input_gradient_thread(i, u, w, image_shape):
+    channels, height, width = image_shape
+    return ...
+
+
+# %%
+exercise("05.3", input_gradient_thread)
+
+# %% [markdown]
+# <details>
+# <summary>Hint 1</summary>
+#
+# `c = i // (height * width)`, and `h = i // width % height`, `v = i % width` are the pixel's channel, row and column.
+# </details>
+# <details>
+# <summary>Hint 2</summary>
+#
+# The last row of the table in section 1, typed: for each (o, r, s), the output pixel that read me through weight (r, s) is (h - r, v - s), if there is one.
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+def input_gradient_thread_solution(i, u, w, image_shape):
+    channels, height, width = image_shape
+    out_channels, _, kh, kw = w.shape
+    down, across = u.shape[1:]
+    c, h, v = i // (height * width), i // width % height, i % width
+    total = 0.0
+    for o, r, s in np.ndindex(out_channels, kh, kw):
+        j_row, j = h - r, v - s
+        if 0 <= j_row < down and 0 <= j < across:
+            total += u[o, j_row, j] * w[o, c, r, s]
+    return total
+
+
+# %% [markdown]
 # ## What you built
 #
 # - Both gradients of a convolution are convolutions: upstream over input, flipped kernel over upstream.
 # - `backward` in six lines that agree with torch, and the compiled kernels that do the same for any geometry.
 # - A reason to distrust `y.sum().backward()` as a test.
-#
-# **Try it.** Give `backward` a stride: between the rows and columns of `u`, what must be put so that the same lines hold? (Zeros: `dilate` $u$ by the stride.)
 #
 # <!-- links -->

@@ -140,11 +140,108 @@ moved = x.nbytes + output.nbytes + indices.nbytes
 print(f"{seconds * 1e6:.0f} µs for {moved / 1e6:.1f} MB: {moved / seconds / 1e9:.0f} GB/s")
 
 # %% [markdown]
+# ## 8 Exercises
+#
+# **Ties.** A 4 × 4 image of zeros is pooled by 2 × 2. Which pixel wins the *lower right* window, as a flat index from 0 to 15? Say it first, then run `F.max_pool2d` and look where the gradient goes.
+
+# %% tags=["exercise"]
+winner_among_zeros = ...
+
+# %%
+from mytensor import exercise
+
+exercise("06.1", winner_among_zeros)
+
+# %% [markdown]
+# <details>
+# <summary>Hint</summary>
+#
+# The window begins at row 2, column 2, and the first in reading order wins.
+# </details>
+
+# %% tags=["solution"]
+# Solution
+winner_among_zeros_solution = 2 * 4 + 2
+
+# %% [markdown]
+# **A kernel.** One thread of max-pooling: thread `i` owns window `i` and returns the flat index of its winner in the image. Ties go to the first in reading order. `across` is the number of windows in a row; no padding.
+
+
+# %% tags=["exercise"]
+def max_pool_thread(i, image, kernel_size, stride, across):
+    kh, kw = kernel_size
+    return ...
+
+
+# %%
+exercise("06.2", max_pool_thread)
+
+# %% [markdown]
+# <details>
+# <summary>Hint 1</summary>
+#
+# Window `i` stands at row `i // across` and column `i % across` of the windows, so its upper left pixel is `stride` times that.
+# </details>
+# <details>
+# <summary>Hint 2</summary>
+#
+# Begin with `best = -np.inf` and walk the window in reading order. `>` or `>=`?
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+def max_pool_thread_solution(i, image, kernel_size, stride, across):
+    kh, kw = kernel_size
+    y, x = i // across, i % across
+    best, winner = -np.inf, 0
+    for r, s in np.ndindex(kh, kw):
+        row, column = y * stride + r, x * stride + s
+        if image[row, column] > best:
+            best, winner = image[row, column], row * image.shape[1] + column
+    return winner
+
+
+# %% [markdown]
+# **A backward rule.** Average-pooling, with windows that may overlap: `upstream` holds one number a window, wanted is the gradient of the image, shaped `image_shape` = (height, width). No padding.
+
+
+# %% tags=["exercise"]
+def avg_pool_backward(upstream, image_shape, kernel_size, stride):
+    return ...
+
+
+# %%
+exercise("06.3", avg_pool_backward)
+
+# %% [markdown]
+# <details>
+# <summary>Hint 1</summary>
+#
+# Each window spreads its upstream number evenly over its pixels.
+# </details>
+# <details>
+# <summary>Hint 2</summary>
+#
+# A pixel in several windows collects from all of them: begin with zeros, and add.
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+def avg_pool_backward_solution(upstream, image_shape, kernel_size, stride):
+    kh, kw = kernel_size
+    gradient = np.zeros(image_shape)
+    for y, x in np.ndindex(*upstream.shape):
+        top, left = y * stride, x * stride
+        gradient[top : top + kh, left : left + kw] += upstream[y, x] / (kh * kw)
+    return gradient
+
+
+# %% [markdown]
 # ## What you built
 #
 # - Max-pooling is an arg-max; its backward pass needs the indices and nothing else.
 # - The tie rule (first in reading order), the padding rule ($-\infty$), the NaN rule: each is one character of the kernel.
-#
-# **Try it.** Which pixel of a window gets the gradient in `F.max_pool2d(mt.zeros(1, 1, 4, 4), 2)`? Say it first, then run it.
 #
 # <!-- links -->

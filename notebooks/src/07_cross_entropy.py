@@ -172,13 +172,102 @@ ratio = (ours.grad.numpy() / 64 / theirs.grad.numpy()).mean()
 print(f"divided twice: the gradient is {ratio:.6f} of torch's")
 
 # %% [markdown]
+# ## 8 Exercises
+#
+# **Before you train.** An untrained network knows nothing: all ten probabilities are alike. What is its loss? (Whoever sees another number at step 0 has found a bug.)
+
+# %% tags=["exercise"]
+loss_of_a_guess = ...
+
+# %%
+from mytensor import exercise
+
+exercise("07.1", loss_of_a_guess)
+
+# %% [markdown]
+# <details>
+# <summary>Hint</summary>
+#
+# Each probability is 1/10, and the loss is $-\log p_t$, with the natural logarithm.
+# </details>
+
+# %% tags=["solution"]
+# Solution
+loss_of_a_guess_solution = np.log(10)  # about 2.3026
+
+# %% [markdown]
+# **Log-sum-exp** for a whole batch: `logits` is (N, K), wanted is one number a row. It must hold for logits of $10^4$ as well.
+
+
+# %% tags=["exercise"]
+def log_sum_exp(logits):
+    return ...
+
+
+# %%
+exercise("07.2", log_sum_exp)
+
+# %% [markdown]
+# <details>
+# <summary>Hint 1</summary>
+#
+# `logits.max(axis=1, keepdims=True)` is one maximum a row, shaped (N, 1), so that it can be subtracted from (N, K).
+# </details>
+# <details>
+# <summary>Hint 2</summary>
+#
+# What was taken out before `exp` must be added after `log`. `m[:, 0]` has the shape (N,) again.
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+def log_sum_exp_solution(logits):
+    m = logits.max(axis=1, keepdims=True)
+    return m[:, 0] + np.log(np.exp(logits - m).sum(axis=1))
+
+
+# %% [markdown]
+# **A backward rule.** With label smoothing $\varepsilon$ the target is no longer $y$ but $(1-\varepsilon)\,y + \varepsilon / K$. Write the gradient of the *mean* loss of a batch by its logits. `target` holds the right classes, shaped (N,).
+
+
+# %% tags=["exercise"]
+def smoothed_gradient(logits, target, smoothing):
+    return ...
+
+
+# %%
+exercise("07.3", smoothed_gradient)
+
+# %% [markdown]
+# <details>
+# <summary>Hint 1</summary>
+#
+# The derivation of section 5 did not use that $y$ is one-hot, only that it sums to 1. So the gradient is $p$ minus the target, whatever that is.
+# </details>
+# <details>
+# <summary>Hint 2</summary>
+#
+# `np.eye(K)[target]` makes one-hot rows. A mean over N images divides by N, once.
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+def smoothed_gradient_solution(logits, target, smoothing):
+    classes = logits.shape[1]
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    y = np.eye(classes)[target]
+    wanted = (1 - smoothing) * y + smoothing / classes
+    return (p - wanted) / len(logits)
+
+
+# %% [markdown]
 # ## What you built
 #
 # - A loss that is right for any finite logits, because the maximum is taken out before `exp` and the division is done on paper.
 # - Its gradient, $p - y$: the reason why softmax and loss are fused.
 # - An eye for the scaling bug that only a comparison of gradients shows.
-#
-# **Try it.** With label smoothing $\varepsilon$ the target is $(1-\varepsilon)\,y + \varepsilon / K$. What is the gradient now? Check your answer with
-# `F.cross_entropy(..., label_smoothing=0.1)`.
 #
 # <!-- links -->

@@ -244,11 +244,111 @@ with mt.no_grad():
 print(f"one multiplication: {recorded * 1e6:.1f} µs recorded, {unrecorded * 1e6:.1f} µs under no_grad")
 
 # %% [markdown]
+# ## 7 Exercises
+#
+# **Plant a bug.** In `backward` of section 1, write `source.grad = gradient` without the `+`. Of the leaves `x`, `w1` and `w2`, which one's check would fail? Say it first, then try it. Answer with its name, as a text.
+
+# %% tags=["exercise"]
+leaf_that_suffers = ...
+
+# %%
+from mytensor import exercise
+
+exercise("08.1", leaf_that_suffers)
+
+# %% [markdown]
+# <details>
+# <summary>Hint</summary>
+#
+# Which of them is used more than once, and so is handed more than one gradient?
+# </details>
+
+# %% tags=["solution"]
+# Solution
+leaf_that_suffers_solution = (
+    "x"  # used by the product, the sum and the first matmul: three gradients, of which the last would win
+)
+
+# %% [markdown]
+# **A backward rule with two inputs.** Division: the value is given. Return two gradients, that of `a` and that of `b`.
+
+
+# %% tags=["exercise"]
+class Divide(mt.Function):
+    @staticmethod
+    def forward(ctx, a, b):
+        ctx.save_for_backward(a, b)
+        return a.numpy() / b.numpy()
+
+    @staticmethod
+    def backward(ctx, upstream):
+        a, b = (saved.numpy() for saved in ctx.saved)
+        u = upstream.numpy()
+        return ...
+
+
+# %%
+exercise("08.2", Divide)
+
+# %% [markdown]
+# <details>
+# <summary>Hint</summary>
+#
+# On paper first: $\partial (a/b) / \partial a = 1/b$ and $\partial (a/b) / \partial b = -a/b^2$. Each is multiplied by the upstream gradient, elementwise.
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+class Divide_solution(mt.Function):
+    @staticmethod
+    def forward(ctx, a, b):
+        ctx.save_for_backward(a, b)
+        return a.numpy() / b.numpy()
+
+    @staticmethod
+    def backward(ctx, upstream):
+        a, b = (saved.numpy() for saved in ctx.saved)
+        u = upstream.numpy()
+        return u / b, -u * a / (b * b)
+
+
+# %% [markdown]
+# **A rule that mixes.** In softmax every output depends on every input of its row: $\partial y_k / \partial x_j = y_k(\delta_{kj} - y_j)$. Write its backward rule without building that matrix. Both arguments are (N, K), and `output` is $y$.
+
+
+# %% tags=["exercise"]
+def softmax_backward(upstream, output):
+    return ...
+
+
+# %%
+exercise("08.3", softmax_backward)
+
+# %% [markdown]
+# <details>
+# <summary>Hint 1</summary>
+#
+# Put the Jacobian into $\partial L / \partial x_j = \sum_k u_k\, \partial y_k / \partial x_j$ and carry the sum out: the $\delta$ leaves one term, the rest has $y_j$ as a common factor.
+# </details>
+# <details>
+# <summary>Hint 2</summary>
+#
+# It is $y_j\,(u_j - \sum_k u_k y_k)$. The sum is one number a row.
+# </details>
+
+
+# %% tags=["solution"]
+# Solution
+def softmax_backward_solution(upstream, output):
+    mixed = (upstream * output).sum(axis=1, keepdims=True)
+    return output * (upstream - mixed)
+
+
+# %% [markdown]
 # ## What you built
 #
 # - A working autograd: values that remember, rules beside the ops, one reverse topological walk, `+=` at the end.
 # - The five things a real one must also get right: shared nodes, accumulation, freeing, in-place changes, depth.
-#
-# **Try it.** In `backward` above, write `source.grad = gradient` and run section 1 again: which of the three checks fails, and why only that one?
 #
 # <!-- links -->

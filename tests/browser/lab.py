@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,6 +22,11 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
+
+
+def find_chromium() -> str | None:
+    """The browser to use: MYTENSOR_CHROMIUM, else what is installed."""
+    return os.environ.get("MYTENSOR_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
 class Lab:

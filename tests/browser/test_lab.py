@@ -14,11 +14,10 @@ import shutil
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-from lab import PANEL, Lab, OpenNotebook  # noqa: E402
+from lab import PANEL, Lab, OpenNotebook, find_chromium  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-CHROMIUM = os.environ.get("MYTENSOR_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 SCREENSHOTS = pathlib.Path(os.environ.get("MYTENSOR_SCREENSHOTS", ROOT / "build" / "screenshots"))
 BROWSER_OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
@@ -42,7 +41,7 @@ def lab(request, tmp_path_factory):
 @pytest.fixture(scope="session")
 def browser():
     with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=BROWSER_OPTIONS)
+        browser = tools.chromium.launch(executable_path=find_chromium(), args=BROWSER_OPTIONS)
         yield browser
         browser.close()
 
@@ -103,6 +102,31 @@ def drive_start_here(notebook):
     left.locator(".cm-content").click()
     notebook.page.keyboard.press("Shift+Enter")
     playwright.expect(left.locator(".jp-OutputArea-output")).to_contain_text("10.,  3.,  3.")
+
+
+def drive_memory(notebook):
+    page = notebook.page
+    widget = page.locator(f"{PANEL} .mt-inspector", has=page.locator("svg.blocks"))
+    says, counts, blocks = widget.locator(".say"), widget.locator(".counts"), widget.locator("svg.blocks")
+    blocks.scroll_into_view_if_needed()
+    playwright.expect(says).to_have_text("b is freed: block B is kept in the cache.")
+    widget.locator("button.allocate", has_text="make 96 KiB").click()
+    playwright.expect(says).to_contain_text("e wants 96 KiB: block B (96 KiB) comes from the cache")
+    playwright.expect(counts).to_contain_text("5 requests, 2 of them served from the cache")
+    blocks.locator("rect[data-row='2']").click()  # block C
+    playwright.expect(says).to_have_text("c is freed: block C is kept in the cache.")
+    blocks.focus()
+    page.keyboard.press("ArrowUp")
+    playwright.expect(blocks).to_have_attribute("aria-label", "Chosen: block B, 96 KiB, array e.")
+    page.keyboard.press("Delete")
+    playwright.expect(says).to_have_text("e is freed: block B is kept in the cache.")
+    assert "A (40 KiB, d), B (96 KiB, cached), C (56 KiB, cached)" in notebook.run_cell("print(inspector)")
+    widget.locator("select[name='mode']").select_option("plain")
+    playwright.expect(says).to_contain_text("what was cached went back to the system")
+    playwright.expect(blocks.locator("rect[data-row]")).to_have_count(1)
+    widget.locator("button.allocate", has_text="make 50 KiB").press("Enter")
+    playwright.expect(says).to_contain_text("f wants 50 KiB: the system gives a new block D of 56 KiB")
+    assert "mode plain" in notebook.run_cell("print(inspector)")
 
 
 def drive_im2col(notebook):
@@ -266,8 +290,32 @@ def drive_training(notebook):
     assert notebook.run_cell("mistakes.chosen") != before
 
 
+def drive_comparison(notebook):
+    page = notebook.page
+    widget = page.locator(f"{PANEL} .mt-inspector", has=page.locator("svg.bars"))
+    says, accuracy = widget.locator(".say"), widget.locator("svg.bars.accuracy")
+    accuracy.scroll_into_view_if_needed()
+    playwright.expect(says).to_contain_text("On: plain uniform initialisation, wrongly scaled loss")
+    before = accuracy.get_attribute("aria-label")
+    widget.locator("button", has_text="ours").click()
+    playwright.expect(says).to_contain_text("All causes are off: this is ours. Test accuracy")
+    assert accuracy.get_attribute("aria-label") != before
+    assert notebook.run_cell("switches.chosen, switches.sentence()").startswith("([],")
+    widget.locator("label", has_text="wrongly scaled loss").click()
+    playwright.expect(says).to_contain_text("On: wrongly scaled loss. Test accuracy")
+    assert notebook.run_cell("switches.chosen, switches.sentence()").startswith("(['scale'],")
+    first = widget.locator("input[name='init']")
+    first.focus()
+    page.keyboard.press("Space")
+    playwright.expect(says).to_contain_text("On: plain uniform initialisation, wrongly scaled loss")
+    page.keyboard.press("Enter")
+    playwright.expect(first).not_to_be_checked()
+    assert notebook.run_cell("switches.chosen, switches.sentence()").startswith("(['scale'],")
+
+
 DRIVES = {
     "00_start_here": drive_start_here,
+    "01_memory": drive_memory,
     "02_im2col": drive_im2col,
     "03_gemm": drive_gemm,
     "04_conv_forward": drive_conv_forward,
@@ -276,4 +324,5 @@ DRIVES = {
     "07_cross_entropy": drive_cross_entropy,
     "08_autograd": drive_autograd,
     "10_cifar10_training": drive_training,
+    "11_comparison": drive_comparison,
 }

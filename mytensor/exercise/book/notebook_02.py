@@ -40,7 +40,7 @@ def _strided_im2col(draw: Draw) -> Iterator[Case]:
         return torch.nn.functional.unfold(image[None], kernel_size, padding=padding, stride=stride)[0]
 
     for shape, kernel, padding, stride in (
-        ((1, 4, 5), (2, 3), 0, 1),
+        ((1, 4, 6), (2, 3), 0, 1),
         ((2, 5, 7), (3, 2), 0, 2),
         ((2, 4, 6), (3, 2), 1, 1),
         ((3, 7, 6), (2, 3), 2, 3),
@@ -79,7 +79,7 @@ def _col2im_thread(draw: Draw) -> Iterator[Case]:
     def fold(columns, image_shape, kernel_size):
         return torch.nn.functional.fold(columns[None], image_shape[1:], kernel_size)[0]
 
-    for shape, kernel in (((1, 4, 5), (2, 3)), ((2, 5, 3), (3, 1)), ((3, 6, 7), (2, 5))):
+    for shape, kernel in (((1, 4, 6), (2, 3)), ((2, 5, 4), (3, 1)), ((3, 6, 7), (2, 5))):
         channels, height, width = shape
         places = (height - kernel[0] + 1) * (width - kernel[1] + 1)
         columns = draw.normal(channels * kernel[0] * kernel[1], places)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,10 +191,14 @@ def cpu_model() -> str:
 
 def nvidia_driver() -> str | None:
     """The version of the NVIDIA kernel driver, or None."""
-    try:
-        return Path("/sys/module/nvidia/version").read_text().strip()
-    except OSError:
-        return None
+    for path in ("/sys/module/nvidia/version", "/proc/driver/nvidia/version"):  # a container may have only one of them
+        try:
+            text = Path(path).read_text()
+        except OSError:
+            continue
+        if found := re.search(r"\b\d+\.\d+(\.\d+)?\b", text):
+            return found[0]
+    return None
 
 
 def machine(device: str, threads: int | None = None) -> dict[str, str | int | None]:

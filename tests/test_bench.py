@@ -229,3 +229,9 @@ def test_results_survive_the_file(tmp_path):
 def test_the_emulator_has_no_speed(device):
     with pytest.raises(ValueError, match=f"device is '{device}'; wanted 'cpu' or 'cuda'"):
         bench.run(device=device)
+
+
+@pytest.mark.skipif(bool(backend.cuda_info()["gpus"]), reason="there is a GPU")
+def test_no_gpu_is_said_in_a_sentence(capsys):
+    assert main(["bench", "--device", "cuda", "--step"]) == 1
+    assert "bench: there is no GPU to measure on" in capsys.readouterr().err

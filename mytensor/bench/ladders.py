@@ -55,6 +55,8 @@ def run(
     """
     if device not in ("cpu", "cuda"):
         raise ValueError(f"bench: device is {device!r}; wanted 'cpu' or 'cuda' (the emulator has no speed to measure)")
+    if device == "cuda":
+        _require_gpu()
     chosen = [] if step else _choose(CASES if cases is None else cases, device, ops, sizes)
     results: dict[str, Any] = circumstances(device, command) | {"ceilings": measured_ceilings(device), "rows": []}
     threads = torch.get_num_threads()
@@ -78,6 +80,16 @@ def run(
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = benchmark
     return results
+
+
+def _require_gpu() -> None:
+    """ValueError that says who does not see the GPU."""
+    found = backend.cuda_info()
+    if not found["gpus"]:
+        why = found["problem"] if found["built"] else "the backend was built without CUDA"
+        raise ValueError(f"bench: there is no GPU to measure on: {why}; --device cpu measures the processor")
+    if not torch.cuda.is_available():
+        raise ValueError(f"bench: our backend sees a GPU, but PyTorch {torch.__version__} does not: nothing to compare")
 
 
 def circumstances(device: str, command: str | None) -> dict[str, Any]:

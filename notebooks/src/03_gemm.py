@@ -189,8 +189,8 @@ source("cuda/matmul.cu", "matmul_tiled")
 
 # %% [markdown]
 # Two barriers a step: the first, because a thread reads what others have copied; the second, because the next copies
-# must not overwrite what a slower thread still reads. Take one away and `simt` names the line, the two threads and the
-# element (the tests do so).
+# must not overwrite what a slower thread still reads. Take one away, and `simt` under `mt.simt.watch()` stops the kernel
+# and names the thread, the element and the line.
 #
 # **Look inside.** This is the kernel at work on a product that does not fit its tiles. Point at an output to choose its
 # block and its thread, and walk along the sum. Keys: Tab to the picture, arrows, + and −.

@@ -211,6 +211,7 @@ def test_the_verdict_on_the_scalings_follows_the_runs():
     assert ablation.nearest(list(found.values())).scaling == "classes"
     text = compare.fits_table(ABOUT | {"runs": runs})
     assert "both fit: 1 of 5; [-0.1, 0.1) classes" in text
+    assert "not finished: 3 of its 18 trainings" in text
     assert "nearest in accuracy of those: [-0.1, 0.1) classes, 54.00 %" in text
     without = compare.fits_table(ABOUT | {"runs": runs[1:]})
     assert "both fit: 0 of 4" in without

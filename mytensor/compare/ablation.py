@@ -100,11 +100,14 @@ def sweep(
 
     The scalings that only change what is printed train as "right" does; ``fits`` adds them.
     """
-    training = [name for name in SCALINGS if not name.endswith("_shown")]
-    wanted = [
-        (sorted(CAUSES_OF_ACCURACY), Assumptions(low, high, scaling)) for low, high in RANGES for scaling in training
-    ]
+    wanted = [(sorted(CAUSES_OF_ACCURACY), assumptions) for assumptions in sweep_grid()]
     return _run(data, epochs, seeds, device, wanted, json, times, command)
+
+
+def sweep_grid() -> list[Assumptions]:
+    """Each range with each scaling that changes the training."""
+    training = [name for name in SCALINGS if not name.endswith("_shown")]
+    return [Assumptions(low, high, scaling) for low, high in RANGES for scaling in training]
 
 
 def _run(data, epochs, seeds, device, wanted, path, times, command) -> dict[str, Any]:
@@ -392,6 +395,9 @@ def fits_table(results: dict[str, Any]) -> str:
         )
     both = [fit for fit in found if fit.fits_losses and fit.fits_accuracy]
     chosen = nearest(found)
+    trained, whole = len({(run["low"], run["high"], run["scaling"]) for run in results["runs"]}), len(sweep_grid())
+    if trained < whole:
+        lines += ["", f"the sweep is not finished: {trained} of its {whole} trainings were run"]
     lines += [
         "",
         f"both fit: {len(both)} of {len(found)}"

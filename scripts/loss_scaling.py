@@ -56,14 +56,17 @@ def train(divisor: int, train_set, test_set, epochs: int) -> dict[str, list[floa
             losses.append(loss.item())
         history["true_loss"].append(round(float(np.mean(losses)), 5))
         history["test_accuracy"].append(round(accuracy(model, test_batches), 4))
-        print(f"divided by {divisor:2}: epoch {epoch + 1}: {history['true_loss'][-1]}, {history['test_accuracy'][-1]}")
+        print(
+            f"divided by {divisor:2}: epoch {epoch + 1}: {history['true_loss'][-1]}, {history['test_accuracy'][-1]}",
+            flush=True,
+        )
     return history
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder of CIFAR-10; left out: data/")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=10)
     arguments = parser.parse_args()
     train_set, test_set = (data.cifar10(arguments.data, train=train) for train in (True, False))
     runs = {name: train(divisor, train_set, test_set, arguments.epochs) for name, divisor in DIVISORS.items()}

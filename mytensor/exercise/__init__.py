@@ -13,6 +13,7 @@ The exercises of notebook NN are declared in book/notebook_NN.py, each with mist
 answered rightly is remembered in a file beside the notebooks (progress.py); `exercise.progress()` shows it.
 """
 
+import contextlib
 import sys
 import types
 from typing import Any
@@ -32,9 +33,10 @@ def ask(number: str, given: Any) -> None:
     verdict = answer(number, given)
     print(verdict)
     if verdict.picture is not None:
-        from IPython.display import display
+        with contextlib.suppress(ImportError):  # outside a notebook there may be nothing to show it in
+            from IPython.display import display
 
-        display(verdict.picture)
+            display(verdict.picture)
     if problem := Progress.here().remember(number, verdict.state):
         print(f"  (this could not be remembered: {problem})")
 

@@ -177,7 +177,11 @@ def _differs(failed: CheckFailed, attempt: Attempt, example: str) -> Verdict:
     got, want = difference.got[difference.first], difference.want[difference.first]
     count = int(difference.wrong.sum())
     words = f"{place} is {got:.6g}, wanted {want:.6g}; {count} of {difference.wrong.size} elements are wrong {example}"
-    return "wrong", words, picture_of(result, difference)
+    try:
+        picture = picture_of(result, difference)
+    except ImportError:  # without matplotlib there are words alone
+        picture = None
+    return "wrong", words, picture
 
 
 def _result_name(name: str, attempt: Attempt) -> str:

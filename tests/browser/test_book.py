@@ -38,6 +38,7 @@ def test_page(name, book, page):
     asked = []
     page.unroute_all()
     page.route(re.compile("^(?!file:|data:)"), lambda route: (asked.append(route.request.url), route.abort()))
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.goto((book / f"{name}.html").as_uri())
     page.screenshot(path=str(SCREENSHOTS / f"book_{name}.png"), full_page=True)
     assert asked == [], "the page asks for something from elsewhere"

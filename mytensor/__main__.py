@@ -96,6 +96,7 @@ def compare(options: argparse.Namespace) -> int:
         command=_command_for_the_record(options),
         device=options.device,
         dataloader_workers=options.dataloader_workers,
+        resume=options.resume,
     )
     print("\n" + table(results))
     return 0
@@ -222,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
                          help="where both compute; on a GPU also PyTorch in its fastest way (default cpu)")  # fmt: skip
     command.add_argument("--no-memory", action="store_true", help="don't measure peak memory")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results here, after each seed")
+    command.add_argument("--resume", action="store_true", help="measure only what the comparison in FILE lacks")
 
     command = commands.add_parser("bench", help="how fast each kernel is, beside PyTorch", description=bench.__doc__)
     command.set_defaults(command=bench)
@@ -314,6 +316,7 @@ def _command_for_the_record(options: argparse.Namespace) -> str:
     words += ["--dataloader-workers", str(options.dataloader_workers)] if options.dataloader_workers is not None else []
     words += ["--no-memory"] if options.no_memory else []
     words += ["--json", options.json.name] if options.json else []
+    words += ["--resume"] if options.resume else []
     return " ".join(words)
 
 

@@ -30,6 +30,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree
 from collections.abc import Callable, Sequence
@@ -39,7 +40,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMAT = "mytensor on a GPU 1"
-LOGS = ROOT / "build" / "gpu"
+# Not in build/, which tests of the build empty.
+LOGS = Path(tempfile.gettempdir(), "mytensor-gpu")
 # Files that learn nothing from a GPU: they build the backend anew with planted bugs, or read the packages' lists.
 NOT_HERE = ("test_mutants.py", "test_mutants_device.py", "test_environment.py")
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
@@ -305,8 +307,9 @@ def sanitizer_verdict(outcome: Outcome, log: str) -> dict[str, Any]:
 
 
 def training(runner: Runner) -> Part:
-    """The report's recipe, ours and PyTorch's, by `python -m mytensor compare`."""
-    return _measurement(runner, "compare", "compare_cuda.json")
+    """The report's recipe, ours and PyTorch's, by `python -m mytensor compare`; goes on with a file that is there."""
+    file = "compare_cuda.json"
+    return _measurement(runner, "compare", file, *(["--resume"] if (runner.options.out / file).exists() else []))
 
 
 def ablations(runner: Runner) -> Part:

@@ -3,7 +3,10 @@
 import pytest
 
 import mytensor as mt
-from mytensor.inspect.allocator import AllocatorInspector
+
+pytest.importorskip("anywidget")
+
+from mytensor.inspect.allocator import AllocatorInspector  # noqa: E402
 
 KIB = 1024
 

@@ -91,6 +91,20 @@ def made_up(ours, torch_side, loader=None):
     return run
 
 
+def test_a_comparison_goes_on_with_what_it_lacks(results, small, tmp_path):
+    path = tmp_path / "part.json"
+    first = compare.run(small, epochs=2, seeds=[0], threads=1, dataloader_epochs=0, trajectory_steps=20, json=path)
+    whole = compare.run(small, epochs=2, seeds=[0, 3], threads=1, trajectory_steps=20, json=path, resume=True)
+    assert [run["seed"] for run in whole["runs"]] == [0, 3]
+    assert whole["runs"][0] == first["runs"][0] and whole["created"] == first["created"]
+    assert whole["runs"][1]["ours"]["test_accuracy"] == results["runs"][1]["ours"]["test_accuracy"]
+    assert len(whole["resumed"]) == 1 and compare.load_results(path)["resumed"] == whole["resumed"]
+    with pytest.raises(ValueError, match="another comparison, its recipe"):
+        compare.run(small, epochs=3, seeds=[0], threads=1, json=path, resume=True)
+    with pytest.raises(ValueError, match="name the file"):
+        compare.run(small, epochs=2, seeds=[0], threads=1, resume=True)
+
+
 def test_the_table_computes_what_it_says(results):
     fake = results | {
         "runs": [made_up([0.5, 0.7, 0.6], [0.4, 0.55, 0.65], [0.1]), made_up([0.5, 0.6, 0.7], [0.4, 0.5, 0.6])],

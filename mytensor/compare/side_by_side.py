@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json as json_format
 import os
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import torch
 import mytensor as mt
 from mytensor.compare.fastest import Step, TorchBest, fastest
 from mytensor.compare.memory import peak_memory
-from mytensor.compare.results import FORMAT, save_results
+from mytensor.compare.results import FORMAT, load_results, save_results
 from mytensor.compare.sides import Ours, Side, Torch, TorchDataLoader, torch_device
 from mytensor.compare.trajectories import trajectory
 from mytensor.compare.twin import normalised
@@ -41,6 +42,7 @@ def run(
     device: str = "cpu",
     best: bool | None = None,
     dataloader_workers: int | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Train both sides for each seed and return the results (also written to the file ``json`` after each seed).
 
@@ -56,6 +58,8 @@ def run(
     audit: every parameter gets a gradient and moves.
     device: where both sides compute. best: a third side, PyTorch in the fastest way it has here (see ``fastest``);
     None: on a GPU.
+    resume: the file ``json`` holds a part of this comparison, made on the same machine with the same versions; only the
+    seeds and the memory that it lacks are measured. ValueError where it is another comparison.
 
     Both sides start from the same weights (drawn by ours under the seed), see the same batches in the same order, take
     pixels that are on the device already (ours uint8, normalised batch by batch; torch float32, normalised
@@ -97,17 +101,22 @@ def run(
         "runs": [],
         "memory": None,
     }
+    if resume:
+        results = _resumed(json, results)
+    missing = [seed for seed in seeds if seed not in {run["seed"] for run in results["runs"]}]
     tf32_before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     try:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         backend.set_num_threads(threads)
         torch.set_num_threads(threads)
-        results["audit"] = _audit(train_set, seeds[0], device)
-        results["trajectory"] = trajectory(train_set, trajectory_steps, seeds[0], device).record()
-        contest = _Contest(recipe, train_set, test_set, device, workers)
-        if best:
-            results["torch"]["best"] = contest.look_for_the_best()
-        for seed in seeds:
+        if results["audit"] is None:
+            results["audit"] = _audit(train_set, seeds[0], device)
+            results["trajectory"] = trajectory(train_set, trajectory_steps, seeds[0], device).record()
+        if missing:
+            contest = _Contest(recipe, train_set, test_set, device, workers)
+            if best:
+                results["torch"]["best"] = contest.look_for_the_best()
+        for seed in missing:
             loader_epochs = dataloader_epochs if seed == seeds[0] else 0
             results["runs"].append(contest.run_seed(seed, loader_epochs))
             if json is not None:
@@ -116,12 +125,28 @@ def run(
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32_before
         backend.set_num_threads(threads_before[0])
         torch.set_num_threads(threads_before[1])
-    if memory and not isinstance(data, tuple):
+    if memory and results["memory"] is None and not isinstance(data, tuple):
         chosen = results["torch"]["best"]["name"] if best else None
         results["memory"] = peak_memory(data, threads, device=device, best=chosen)
         if json is not None:
             save_results(results, json)
     return results
+
+
+def _resumed(path: str | os.PathLike | None, fresh: dict[str, Any]) -> dict[str, Any]:
+    """The results in the file, to which is noted that they are added to; ``fresh``: what a new comparison would note."""
+    if path is None:
+        raise ValueError("resume: name the file to go on with (--json FILE)")
+    held = load_results(path)
+    for what in ("machine", "versions", "kernels", "data", "recipe"):
+        here = json_format.loads(json_format.dumps(fresh[what]))  # tuples become lists, as in the file
+        if held[what] != here:
+            raise ValueError(
+                f"resume: {path} holds another comparison, its {what} is {held[what]}, here it is {here}; "
+                "leave resume out to begin a new one"
+            )
+    added = {"created": fresh["created"], "commit": fresh["commit"], "command": fresh["command"]}
+    return held | {"resumed": [*held.get("resumed", []), added]}
 
 
 def _audit(train_set: ImageDataset, seed: int, device: str) -> list[dict[str, Any]]:

@@ -164,7 +164,8 @@ def made_up(chosen, accuracy, seed=0, shown=(0.04, 0.08), scaling="classes", low
     return {
         "causes": sorted(chosen), "seed": seed, "scaling": scaling, "low": low, "high": high, "diverged": None,
         "seconds": [seconds, 3 * seconds, seconds], "train_loss": [1.0], "test_loss": [1.0],
-        "test_accuracy": [accuracy - 0.1, accuracy + 0.1, accuracy - 0.1, accuracy + 0.1, accuracy], "shown": list(shown), "peak_allocated": 3 * 2**20, "peak_reserved": 2**22,
+        "test_accuracy": [accuracy - 0.1, accuracy + 0.1, accuracy - 0.1, accuracy + 0.1, accuracy],
+        "shown": list(shown), "peak_allocated": 3 * 2**20, "peak_reserved": 2**22,
         "assumptions": {"low": low, "high": high, "scaling": scaling},
     }  # fmt: skip
 

@@ -223,8 +223,9 @@ class Row:
     """One configuration over its seeds.
 
     accuracy: final, one a seed. shown: the least and the greatest loss that was printed. wobble: the standard deviation
-    of the accuracy over a run's last LAST_EPOCHS epochs, mean of the seeds; None for runs that are shorter. seconds: median
-    of an epoch, or None. memory: peak of allocated and reserved bytes, the greatest of the seeds. diverged: how many seeds.
+    of the accuracy over a run's last LAST_EPOCHS epochs, mean of the seeds; None for shorter runs. seconds: median of
+    an epoch, or None. memory: peak of allocated and reserved bytes, the greatest of the seeds. diverged: how many seeds
+    were ended early.
     """
 
     causes: frozenset[str]

@@ -223,8 +223,9 @@ class Row:
     """One configuration over its seeds.
 
     accuracy: final, one a seed. shown: the least and the greatest loss that was printed. wobble: the standard deviation
-    of the accuracy over a run's last LAST_EPOCHS epochs, mean of the seeds; None for one epoch. seconds: median of an
-    epoch, or None. memory: peak of allocated and reserved bytes, the greatest of the seeds. diverged: how many seeds.
+    of the accuracy over a run's last LAST_EPOCHS epochs, mean of the seeds; None for shorter runs. seconds: median of
+    an epoch, or None. memory: peak of allocated and reserved bytes, the greatest of the seeds. diverged: how many seeds
+    were ended early.
     """
 
     causes: frozenset[str]
@@ -261,7 +262,7 @@ def _row(causes: frozenset[str], runs: list[dict[str, Any]]) -> Row:
         causes=causes,
         accuracy=tuple(run["test_accuracy"][-1] for run in runs),
         shown=(min(shown, default=math.nan), max(shown, default=math.nan)),
-        wobble=mean(stdev(last) for last in lasts) if all(len(last) > 1 for last in lasts) else None,
+        wobble=mean(stdev(last) for last in lasts) if all(len(last) == LAST_EPOCHS for last in lasts) else None,
         seconds=median(seconds) if seconds else None,
         memory=(max(run["peak_allocated"] for run in runs), max(run["peak_reserved"] for run in runs)),
         diverged=sum(run["diverged"] is not None for run in runs),

@@ -6,7 +6,7 @@ import mytensor as mt
 
 pytest.importorskip("anywidget")
 
-from mytensor.inspect.allocator import AllocatorInspector  # noqa: E402
+from mytensor.inspect.allocator import AllocatorInspector
 
 KIB = 1024
 

@@ -134,7 +134,7 @@ def run(
 
 
 def _resumed(path: str | os.PathLike | None, fresh: dict[str, Any]) -> dict[str, Any]:
-    """The results in the file, to which is noted that they are added to; ``fresh``: what a new comparison would note."""
+    """The results in the file, which note that they are added to. fresh: what a new comparison would note."""
     if path is None:
         raise ValueError("resume: name the file to go on with (--json FILE)")
     held = load_results(path)

@@ -119,12 +119,11 @@ class Dropout(mt.nn.Module):
 
 
 net = mt.nn.Sequential(mt.nn.Linear(5, 1000), Dropout())
+mt.manual_seed(9)
 x = mt.randn(1, 5)
 for mode in (net.train, net.eval):
-    zeros = (mode()(x) == 0).numpy().sum()
-    print(
-        f"training={net[1].training!s:<5}: between 400 and 600 of 1000 are 0: {400 <= zeros <= 600}, none: {zeros == 0}"
-    )
+    y = mode()(x)
+    print(f"training={net[1].training!s:<5}: {int((y == 0).numpy().sum())} of {y.numel()} outputs are 0")
 
 # %% [markdown]
 # **Hooks** are functions that a module calls after its forward: a way to look into a network without changing it. This
@@ -172,7 +171,8 @@ print(f"n a² / 6 =                    {n * a**2 / 6:.2f}")
 # **Backward** the same sum runs over the *outputs* of a layer, fan-out: a gradient's variance is multiplied by
 # $\tfrac12 n_\text{out} \mathrm{Var}(w)$. Both cannot be 1 unless the layer is square. Glorot and Bengio (2010) take the
 # middle, $2 / (n + n_\text{out})$, and derived it without a ReLU, so without the $\tfrac12$: **Xavier**. He et al. show
-# that fan-in alone will do, since what is lost backward is one factor for the whole network: **Kaiming**.
+# that fan-in alone will do: backward, a layer is then off by $n_\text{out} / n$, and in a chain of layers these factors
+# cancel but for the two ends. That is **Kaiming**.
 #
 # | start | a uniform draw from ±a with a = | ½ n Var(w) |
 # |:--|:--|:--|
@@ -264,12 +264,13 @@ figure(*figure_of_deep)
 # %% [markdown]
 # Read it from left to right, then from right to left:
 #
-# - **±1** multiplies the deviation by $\sqrt{256/6} \approx 6.5$ a layer: the logits are in the millions, the loss with
-#   them, and the gradients grow again on their way back.
+# - **±1** multiplies the deviation by $\sqrt{256/6} \approx 6.5$ a layer: the logits reach hundreds of millions, the loss
+#   with them, and the gradients grow by the same factor on their way back.
 # - **±0.01** divides by 15 at each layer, until nothing is left of the inputs but the biases' own spread, $0.01/\sqrt3 =
 #   0.006$: all images look the same. The gradients vanish on their way back, by the same factor.
-# - **±0.1**, **torch's default** and **Xavier** shrink too, but gently; three to five layers can live with that.
-# - **Kaiming** keeps both.
+# - **±0.1**, **torch's default** and **Xavier** shrink too, more gently. Still, the gradient that reaches layer 1 is about
+#   three thousand times smaller with torch's default than with Kaiming's.
+# - **Kaiming** keeps both. (It has no smaller variance for the logits, so these are of order 1, not 0.)
 #
 # The measured factor a layer, over the eight steps from layer 1 to layer 9, beside the derivation (for the starts whose
 # biases are 0, so that nothing else adds to the variance):
@@ -354,13 +355,13 @@ axes.legend(fontsize=7)
 ends = ", ".join(f"{start} {values[-20:].mean():.2f}" for start, values in losses.items())
 figure(
     picture,
-    f"LeNet's loss in the first {STEPS} steps on {train_set.source}, on {device}; the line at 2.30 is guessing. Mean of "
-    f"the last 20 steps: {ends}.",
+    f"LeNet's loss in the first {STEPS} steps on {train_set.source}, on {device}; the line at 2.30 is guessing; a "
+    f"start without a line lies above the picture or has left the numbers. Mean of the last 20 steps: {ends}.",
 )
 
 # %% [markdown]
-# A start does not decide where training ends, but when it begins. What it costs over a full training is measured in
-# notebook 11.
+# Two hundred steps say when learning begins, not where it ends. What a plain uniform start costs over a full training is
+# measured in notebook 11.
 #
 # ## 7 The step: SGD
 #
@@ -404,7 +405,8 @@ for kind, options in kinds.items():
         optimizer.zero_grad()
         ((torch.tensor(A) @ leaf - torch.tensor(b)) ** 2 / 2).sum().backward()
         optimizer.step()
-        # Some 30 roundings a step, of numbers below 10, and the steps before hand theirs on.
+        # Some 30 roundings a step of numbers of order 1, which momentum may add up 1 / (1 - 0.9) = 10 times; and the
+        # steps before hand theirs on.
         check.close(p, leaf, bound=30 * (step + 1) * 10 * eps, name=f"{kind}, step {step}")
     print(f"{kind:>12}: 20 steps agree with torch, element by element")
 
@@ -476,7 +478,7 @@ for kernel in ("one_launch_a_tensor", "multi_tensor"):
         check.close(values, on_cpu[name], reduction_length=3, magnitude=abs(on_cpu[name].numpy()) + 1, name=name)
     steps = [launch for launch in trace.launches if launch.kernel.startswith("sgd")]
     blocks = sum(launch.grid[0] for launch in steps)
-    print(f"{kernel:>20}: {len(steps):>2} launches, {blocks} blocks of {steps[0].block[0]} threads in all")
+    print(f"{kernel:>20}: launches: {len(steps):>2}, blocks of {steps[0].block[0]} threads in all: {blocks}")
 
 # %% [markdown]
 # **The draw.** Where do the first weights come from? Philox is no machine that remembers, but a function: it scrambles a
@@ -686,11 +688,12 @@ exercise("09.3", find_element)
 # %% tags=["solution"]
 # Solution
 def find_element_solution(block, thread, sizes, threads):
-    for tensor, size in enumerate(sizes):
-        blocks = -(-size // threads)
-        if block < blocks:
-            return tensor, block * threads + thread
-        block -= blocks
+    blocks = [-(-size // threads) for size in sizes]
+    tensor = 0
+    while block >= blocks[tensor]:
+        block -= blocks[tensor]
+        tensor += 1
+    return tensor, block * threads + thread
 
 
 # %% [markdown]

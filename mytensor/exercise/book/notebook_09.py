@@ -12,6 +12,15 @@ from mytensor.check.cases.case import Arrays, Case, Draw, Options
 from mytensor.exercise.declare import as_numpy, exercise
 
 
+def _draw_with(bound: Callable[..., float]) -> Callable[..., np.ndarray]:
+    """A weight drawn by the reader's bound: fractions of -1 ... 1, times the bound of their shape."""
+
+    def draw(fractions: np.ndarray) -> np.ndarray:
+        return fractions * bound(fractions)
+
+    return draw
+
+
 @exercise(
     "09.1",
     "the bound of Kaiming's uniform draw",
@@ -22,19 +31,21 @@ from mytensor.exercise.declare import as_numpy, exercise
         "for a layer without ReLU": ("6 / fan_in", "3 / fan_in"),
         "the variance": ("np.sqrt(6 / fan_in)", "6 / fan_in"),
     },
-    formula="|error| <= 8·eps·bound",
+    formula="|error| <= 2·5·eps·bound",
     convert=as_numpy,
+    adapt=_draw_with,
 )
 def _kaiming_bound(draw: Draw) -> Iterator[Case]:
-    """function(weight) -> a, so that a uniform draw from [-a, a) keeps the variance through ReLUs."""
+    """bound(weight) -> a, so that a uniform draw from [-a, a) keeps the variance through ReLUs."""
     import torch
 
-    def bound(weight):
-        fan_in = weight.shape[1] * prod(weight.shape[2:])
-        return torch.tensor(torch.nn.init.calculate_gain("relu") * sqrt(3 / fan_in), dtype=torch.float64)
+    def drawn(fractions):
+        fan_in = fractions.shape[1] * prod(fractions.shape[2:])
+        return fractions * torch.nn.init.calculate_gain("relu") * sqrt(3 / fan_in)
 
     for shape in ((2, 3), (4, 2, 3, 5), (13, 7), (6, 3, 3, 3)):
-        yield Case({"weight": draw.normal(*shape)}, bound, length=4, magnitude="pointwise", trainable=[])
+        fractions = draw.rng.uniform(-1, 1, shape).astype(draw.dtype)
+        yield Case({"weight": fractions}, drawn, length=5, magnitude="pointwise", trainable=[])
 
 
 def _three_steps(step: Callable[..., Any]) -> Callable[..., np.ndarray]:
@@ -112,9 +123,9 @@ def _launch_over_list(place: Callable[..., tuple[int, int]]) -> Callable[..., np
     "09.3",
     "one thread of the multi-tensor kernel",
     mistakes={
-        "off by one block": ("block < blocks", "block <= blocks"),
+        "off by one block": ("block >= blocks", "block > blocks"),
         "a full block too many": ("-(-size // threads)", "size // threads + 1"),
-        "the blocks before are not taken off": ("block -= blocks", "pass"),
+        "the blocks before are not taken off": ("block -= blocks[tensor]", "block -= 1"),
         "every block begins at the first element": ("block * threads + thread", "thread"),
         "block and thread exchanged": ("block * threads + thread", "thread * threads + block"),
     },

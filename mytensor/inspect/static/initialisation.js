@@ -67,7 +67,7 @@ function render({ model, el }) {
     radios.forEach(({ input }) => { input.checked = input.value === start; });
     const output = model.get("outputs")[start][chosen], gradient = model.get("gradients")[start][chosen], first = model.get("outputs")[start][0];
     const percent = (share) => `${(100 * share).toFixed(0)} %`;
-    sentence.textContent = `Weights drawn as ${start}, layer ${layers[chosen]} (${chosen + 1} of ${layers.length}): the outputs have standard deviation ${size(output)}` +
+    sentence.textContent = `Weights drawn as ${start}, ${layers[chosen]} (${chosen + 1} of ${layers.length}): the outputs have standard deviation ${size(output)}` +
       (chosen === 0 ? "" : `, the first layer's had ${size(first)}`) + `; the gradients by them ${size(gradient)}, ${percent(gradient.zeros)} of them exactly 0` +
       (output.not_finite + gradient.not_finite > 0 ? "; some have left the numbers." : ".");
     svg.setAttribute("aria-label", sentence.textContent);

@@ -207,9 +207,11 @@ check("xavier_uniform", mt.nn.init.xavier_uniform_)
 # %% [markdown]
 # ## 4 Layer by layer
 #
-# Ten layers of 256, random images. A hook keeps each layer's output and its gradient; `STARTS` holds the ways to draw.
+# Ten layers, 256 wide, and random inputs. A hook keeps each layer's output and the loss's gradient by it; `STARTS` holds
+# the ways to draw.
 
 # %% tags=["nbval-ignore-output"]
+from mytensor.inspect.figure import figure
 from mytensor.inspect.initialisation import STARTS, InitInspector, deviations_figure, signals, style_of
 from mytensor.inspect.source import source
 
@@ -255,11 +257,7 @@ for start, rows in deep.items():
 # %%
 labels = {f"layer{number}": str(number) for number in range(1, 10)} | {"logits": "logits"}
 short = {start: [row._replace(layer=labels[row.layer]) for row in rows] for start, rows in deep.items()}
-figure_of_deep = deviations_figure(short, "ten layers, random inputs")
-
-from mytensor.inspect.figure import figure
-
-figure(*figure_of_deep)
+figure(*deviations_figure(short, "ten layers, random inputs"))
 
 # %% [markdown]
 # Read it from left to right, then from right to left:
@@ -270,7 +268,7 @@ figure(*figure_of_deep)
 #   0.006$: all images look the same. The gradients vanish on their way back, by the same factor.
 # - **±0.1**, **torch's default** and **Xavier** shrink too, more gently. Still, the gradient that reaches layer 1 is about
 #   three thousand times smaller with torch's default than with Kaiming's.
-# - **Kaiming** keeps both. (It has no smaller variance for the logits, so these are of order 1, not 0.)
+# - **Kaiming** keeps both.
 #
 # The measured factor a layer, over the eight steps from layer 1 to layer 9, beside the derivation (for the starts whose
 # biases are 0, so that nothing else adds to the variance):
@@ -418,8 +416,8 @@ for kind, options in kinds.items():
 check("sgd", mt.optim.SGD)
 
 # %% [markdown]
-# **What momentum is for.** A valley, forty times as steep across as along. Plain SGD must take small steps for the steep
-# side and creeps along the flat one; with momentum the zigzag cancels and the rest adds up.
+# **What momentum is for.** A valley, forty times as steep across as along. Across it, a learning rate above 1 diverges (the
+# slope is $2p$), and below that plain SGD creeps along the bottom. With momentum the small steps add up.
 
 # %%
 steepness = np.array([0.05, 2.0])
@@ -443,8 +441,8 @@ figure(picture, f"Thirty steps in a valley; the star is the lowest point. Distan
 # %% [markdown]
 # ## 8 The compiled kernels
 #
-# **One launch for all.** LeNet has ten parameters, most of them small. A launch for each costs a GPU more than its
-# arithmetic does; so our kernel takes the list of all tensors as its argument, and every block finds its own in it.
+# **One launch for all.** LeNet has ten parameters, most of them small, and a launch has a fixed cost, however little it
+# computes. So our kernel takes the list of all tensors as its argument, and every block finds its own in it.
 
 # %% tags=["nbval-ignore-output"]
 source("cuda/sgd.cu", "sgd_list")

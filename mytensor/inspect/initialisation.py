@@ -134,7 +134,7 @@ def deviations_figure(found: dict[str, list[Signals]], what: str):
     return fig, sentence
 
 
-SMALLEST, LARGEST = -14, 10  # the histograms' ends, in powers of ten
+SMALLEST, LARGEST = -18, 10  # the histograms' ends, in powers of ten
 BINS_A_DECADE = 2
 
 

@@ -265,7 +265,7 @@ figure(*deviations_figure(short, "ten layers, random inputs"))
 # - **±1** multiplies the deviation by $\sqrt{256/6} \approx 6.5$ a layer: the logits reach hundreds of millions, the loss
 #   with them, and the gradients grow by the same factor on their way back.
 # - **±0.01** divides by 15 at each layer, until nothing is left of the inputs but the biases' own spread, $0.01/\sqrt3 =
-#   0.006$: all images look the same. The gradients vanish on their way back, by the same factor.
+#   0.006$: all inputs look the same. The gradients vanish on their way back, by the same factor.
 # - **±0.1**, **torch's default** and **Xavier** shrink too, more gently. Still, the gradient that reaches layer 1 is about
 #   three thousand times smaller with torch's default than with Kaiming's.
 # - **Kaiming** keeps both.

@@ -19,6 +19,8 @@ FUNCTIONS = {
     "nll_loss": F.nll_loss,
     "cross_entropy": F.cross_entropy,
     "sgd": mt.optim.SGD,
+    "kaiming_uniform": mt.nn.init.kaiming_uniform_,
+    "xavier_uniform": mt.nn.init.xavier_uniform_,
     "uniform": backend.uniform,
     "normal": backend.normal,
     "gather_batch": backend.gather_batch,

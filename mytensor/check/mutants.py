@@ -266,3 +266,43 @@ def _ignored_counted(attempt: Attempt) -> Results | None:
 
 LOSS_DIVIDED_TWICE = Mutant("divided by the batch size twice", _loss_divided_twice)
 IGNORED_COUNTED = Mutant("ignored labels counted in the mean", _ignored_counted)
+
+
+def _with_options(**changed: Any) -> Callable[[Attempt], Results | None]:
+    """Calls the function with other values of the options that a case has, and passes the results off as its own."""
+
+    def plant(attempt: Attempt) -> Results | None:
+        present = {name: value for name, value in changed.items() if name in attempt.case.options}
+        return _differing(attempt, attempt.call(options=present)) if present else None
+
+    return plant
+
+
+MOMENTUM_FORGOTTEN = Mutant("momentum forgotten", _with_options(momentum=0.0, nesterov=False))
+WEIGHT_DECAY_FORGOTTEN = Mutant("weight decay forgotten", _with_options(weight_decay=0.0))
+DAMPENING_FORGOTTEN = Mutant("dampening forgotten", _with_options(dampening=0.0))
+NESTEROV_FORGOTTEN = Mutant("Nesterov's look ahead forgotten", _with_options(nesterov=False))
+
+
+def _scaled(factor: Callable[[Attempt], float]) -> Callable[[Attempt], Results | None]:
+    def plant(attempt: Attempt) -> Results | None:
+        output = attempt.got["output"]
+        return _differing(attempt, {"output": output * output.dtype.type(factor(attempt))})
+
+    return plant
+
+
+def _root_of_receptive_field(attempt: Attempt) -> float:
+    return float(np.sqrt(np.prod(attempt.case.arguments["weight"].shape[2:])))
+
+
+def _fan_in_alone(attempt: Attempt) -> float:
+    outputs, inputs = attempt.case.arguments["weight"].shape[:2]
+    return float(np.sqrt((inputs + outputs) / (2 * inputs)))
+
+
+FAN_OUT_FOR_FAN_IN = Mutant("fan_out in the place of fan_in", _with_options(mode="fan_out"))
+GAIN_FORGOTTEN = Mutant("the gain forgotten", _with_options(nonlinearity="linear", gain=1.0))
+RECEPTIVE_FIELD_FORGOTTEN = Mutant("a kernel's pixels not counted", _scaled(_root_of_receptive_field))
+DEVIATION_AS_BOUND = Mutant("the standard deviation taken as the bound", _scaled(lambda attempt: 1 / np.sqrt(3)))
+FAN_IN_ALONE = Mutant("fan_in alone", _scaled(_fan_in_alone))

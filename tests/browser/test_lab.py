@@ -277,6 +277,33 @@ def drive_autograd(notebook):
     assert "'Mul: sends Add" in notebook.run_cell("inspector.step, inspector.steps")
 
 
+def drive_initialisation(notebook):
+    page = notebook.page
+    widget = page.locator(f"{PANEL} .mt-inspector", has=page.locator("svg.signals"))
+    says, picture = widget.locator(".say"), widget.locator("svg.signals")
+    picture.scroll_into_view_if_needed()
+    playwright.expect(says).to_contain_text("Weights drawn as uniform ±0.01, layer1 (1 of 10)")
+    bars = picture.locator("rect.outputs")
+    before = bars.last.get_attribute("x")
+    widget.locator("label", has_text="Kaiming").click()
+    playwright.expect(says).to_contain_text("Weights drawn as Kaiming, layer1 (1 of 10): the outputs have")
+    assert bars.last.get_attribute("x") != before  # the last layer's values lie elsewhere
+    picture.locator("rect[data-row='4'][data-column='1']").hover()
+    playwright.expect(says).to_contain_text("Weights drawn as Kaiming, layer5 (5 of 10)")
+    assert picture.locator("rect.layer.exact").count() == 2  # that layer's two histograms
+    assert notebook.run_cell("inspector.start, inspector.layers").startswith("('Kaiming', 'layer5'")
+    picture.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowUp")
+    playwright.expect(says).to_contain_text("Weights drawn as Xavier, layer4 (4 of 10)")
+    first = widget.locator("input[value='uniform ±0.1']")
+    first.focus()
+    page.keyboard.press("ArrowDown")  # as in any group of radio buttons
+    playwright.expect(says).to_contain_text("Weights drawn as uniform ±1, layer4 (4 of 10)")
+    playwright.expect(widget.locator("input[value='uniform ±1']")).to_be_checked()
+    assert notebook.run_cell("inspector.start, inspector.layers").startswith("('uniform ±1', 'layer4'")
+
+
 def drive_training(notebook):
     page = notebook.page
     slider = page.locator(
@@ -323,6 +350,7 @@ DRIVES = {
     "06_pooling": drive_pooling,
     "07_cross_entropy": drive_cross_entropy,
     "08_autograd": drive_autograd,
+    "09_modules_init_optim": drive_initialisation,
     "10_cifar10_training": drive_training,
     "11_comparison": drive_comparison,
 }

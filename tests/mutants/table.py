@@ -12,6 +12,7 @@ from dataclasses import dataclass
 BINARY = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "where")
 UNARY = ("relu", "neg", "abs", "exp", "log", "sqrt", "tanh", "sigmoid")
 REDUCTIONS = ("sum", "mean", "amax", "amin")
+INIT = ("kaiming_uniform", "xavier_uniform")
 EVERYTHING = ("everything",)
 
 
@@ -501,7 +502,23 @@ MUTANTS = [
         "index_select",
     ),
     # ------------------------------------------------------------------------------------------------- random, training
-    SourceMutant("nine rounds", "cpu/philox.h", "round < 10", "round < 9", "uniform", disturbs=("normal",)),
+    SourceMutant("nine rounds", "cpu/philox.h", "round < 10", "round < 9", "uniform", disturbs=("normal", *INIT)),
+    SourceMutant(
+        "as wide as the upper end is high",
+        "cpu/random.cpp",
+        "const T width = high - low;",
+        "const T width = high;",
+        "kaiming_uniform",
+        disturbs=("uniform", "xavier_uniform"),
+    ),
+    SourceMutant(
+        "starts at 0",
+        "cpu/random.cpp",
+        "std::fma(number, width, low)",
+        "number * width",
+        "xavier_uniform",
+        disturbs=("uniform", "kaiming_uniform"),
+    ),
     SourceMutant("radius too small", "cpu/random.cpp", "std::sqrt(-2.0 *", "std::sqrt(-1.0 *", "normal"),
     SourceMutant(
         "weight decay dropped",

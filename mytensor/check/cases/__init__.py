@@ -5,7 +5,19 @@ or forgets the rest behind its last whole tile, computes something else. One mod
 those of mytensor/ops/; in them every function that is marked @family("name") says how the checked function is called.
 """
 
-from mytensor.check.cases import conv, elementwise, loss, matmul, pooling, random, reductions, shape, softmax, training
+from mytensor.check.cases import (
+    conv,
+    elementwise,
+    init,
+    loss,
+    matmul,
+    pooling,
+    random,
+    reductions,
+    shape,
+    softmax,
+    training,
+)
 from mytensor.check.cases.case import Arrays, Case, Draw
 from mytensor.check.cases.family import FAMILIES, Family
 
@@ -17,6 +29,7 @@ __all__ = [
     "Family",
     "conv",
     "elementwise",
+    "init",
     "loss",
     "matmul",
     "pooling",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mytensor.check import references
+from mytensor.check import mutants, references
 from mytensor.check.cases.case import Arrays, Call, Case, Draw, Options
 from mytensor.check.cases.family import family
 
@@ -20,7 +20,14 @@ _SGD_OPTIONS: tuple[Options, ...] = (
 )
 
 
-@family("sgd", "three steps, |error| <= 2·K·eps·(|a| op |b|)")
+@family(
+    "sgd",
+    "three steps, |error| <= 2·K·eps·(|a| op |b|)",
+    mutants.MOMENTUM_FORGOTTEN,
+    mutants.WEIGHT_DECAY_FORGOTTEN,
+    mutants.DAMPENING_FORGOTTEN,
+    mutants.NESTEROV_FORGOTTEN,
+)
 def _sgd(draw: Draw) -> Iterator[Case]:
     """function: the optimizer class, called as torch.optim.SGD; it takes three steps with drawn gradients."""
     import torch

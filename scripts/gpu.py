@@ -40,8 +40,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMAT = "mytensor on a GPU 1"
-# Not in build/, which tests of the build empty.
-LOGS = Path(tempfile.gettempdir(), "mytensor-gpu")
+# Of this process alone: among the tests that it runs are this script's own.
+LOGS = Path(tempfile.gettempdir(), f"mytensor-gpu-{os.getpid()}")
 # Files that learn nothing from a GPU: they build the backend anew with planted bugs, or read the packages' lists.
 NOT_HERE = ("test_mutants.py", "test_mutants_device.py", "test_environment.py")
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")

@@ -5,6 +5,9 @@ import pathlib
 import mytensor_backend as backend
 import numpy as np
 import pytest
+
+pytest.importorskip("anywidget")
+
 from test_ablation import ABOUT, made_up
 
 import mytensor as mt

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import torch
+
+pytest.importorskip("anywidget")
+
 import traitlets
 
 import mytensor as mt

@@ -4,6 +4,8 @@ import mytensor_backend as backend
 import numpy as np
 import pytest
 
+pytest.importorskip("anywidget")
+
 from mytensor.inspect.tiles import NOTHING, TileWalk
 
 M, K, N, TILE = 19, 21, 35, 16
@@ -13,7 +15,6 @@ M, K, N, TILE = 19, 21, 35, 16
 def walk(rng):
     if problem := backend.simt_problem():
         pytest.skip(problem)
-    pytest.importorskip("anywidget")
     return TileWalk(rng.standard_normal((M, K)), rng.standard_normal((K, N)))
 
 

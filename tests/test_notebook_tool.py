@@ -4,10 +4,12 @@ import importlib.util
 import pathlib
 import sys
 
-import nbformat
 import pytest
 
 pytest.importorskip("jupytext")
+pytest.importorskip("anywidget")
+
+import nbformat
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

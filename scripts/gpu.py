@@ -119,7 +119,8 @@ class Runner:
         with contextlib.suppress(concurrent.futures.TimeoutError):  # something it left behind holds the pipe
             reading.result(10)
         reader.shutdown(wait=False)
-        return Outcome(text, status, time.monotonic() - began, "".join(lines[-200:]))
+        # Where the checkout lies tells a reader nothing.
+        return Outcome(text, status, time.monotonic() - began, "".join(lines[-200:]).replace(f"{ROOT}/", ""))
 
     def python(self, *arguments: str, **options: Any) -> Outcome:
         return self.run([sys.executable, *arguments], **options)

@@ -1,6 +1,6 @@
 """What surrounds the kernels on a GPU: streams, events, memory, copies that overlap, errors, measuring.
 
-Each test here needs a GPU and is skipped elsewhere; tests/test_cuda_runtime.py has what can be tested without one.
+Each test here needs a GPU and is skipped elsewhere; tests/test_cuda.py has what can be tested without one.
 """
 
 import functools

@@ -357,7 +357,7 @@ MUTANTS = [
          UNWRITTEN, "losses[threadIdx.x] += losses[threadIdx.x + half]", {"disturbs": _LOSSES}),
         ("reduce_losses:one_block", "`=` for `+=`", "losses[threadIdx.x] += losses[threadIdx.x + half];", "losses[threadIdx.x] = losses[threadIdx.x + half];",
          {"disturbs": _LOSSES}),
-        ("reduce_losses:one_block", "the last half forgotten", "for (int half = kThreads / 2; half > 0; half /= 2)", "for (int half = kThreads / 2; half > 1; half /= 2)",
+        ("reduce_losses:one_block", "the last half forgotten", "for (unsigned int half = kThreads / 2; half > 0; half /= 2)", "for (unsigned int half = kThreads / 2; half > 1; half /= 2)",
          {"disturbs": _LOSSES}),
         ("nll_loss:gather", "divided by the batch twice", "static_cast<T>(loss / weight)", "static_cast<T>(loss / weight / weight)",
          {"disturbs": _LOSSES}),

@@ -100,6 +100,12 @@ def build(group: list[SourceMutant], folder: pathlib.Path) -> None:
     compiler = shlex.split(os.environ.get("CXX", "c++"))
     openmp = ["-fopenmp"] if info["openmp"] else []
     objects = {str(path.relative_to(OBJECTS)): path for path in sorted(OBJECTS.rglob("*.o"))}
+    # Objects of an earlier build may lie there too: with CUDA, or of a source that is gone.
+    objects = {
+        name: path
+        for name, path in objects.items()
+        if (CSRC / name.removesuffix(".o")).exists() and (info["cuda"] or not name.endswith(".cu.o"))
+    }
     for name in changed:
         flags = shlex.split(info["flags"]) + (shlex.split(info["kernel_flags"]) if name.startswith("cpu/") else [])
         objects[name] = folder / name.replace("/", "_")

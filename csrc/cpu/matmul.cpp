@@ -1,8 +1,8 @@
 // Matrix products. The kernels:
 //
-//   blocked   packs the matrices into panels and computes the output tile by tile in registers (gemm.h); a small
-//   product
-//             whose sums run along the rows of both matrices, such as a linear layer's, is computed without packing
+//   blocked   packs the matrices into panels and computes the output tile by tile in registers (gemm.h). Where A is
+//             small, B is packed panel by panel, where it is multiplied; a small product whose sums run along the rows
+//             of both matrices, such as a linear layer's, is computed without packing
 //   naive     three loops: each output element is the dot product of a row and a column
 #include "matmul.h"
 
@@ -115,6 +115,8 @@ void multiply_rows(const Product<T>& product, int64_t rows, int64_t columns, int
 
 // The packed matrix A may stay in the second-level cache while all of B passes by.
 constexpr int64_t kBytesOfSmallMatrix = 128 * 1024;
+// So many panels of B, at least, give every thread some.
+constexpr int64_t kPanelsToShare = 8;
 
 template <class T>
 void pack_whole_a(const Product<T>& product, const GemmPlan<T>& plan, T* packed_a) {
@@ -161,11 +163,11 @@ void multiply_panel_by_panel(const Product<T>& product, const GemmPlan<T>& plan,
     });
 }
 
-// Columns enough for every thread, and a matrix A so small that it is worth keeping.
+// Columns enough to share, and a matrix A so small that it is worth keeping.
 template <class T>
 bool has_small_left_matrix(const GemmPlan<T>& plan) {
     return plan.packed_a_size() * static_cast<int64_t>(sizeof(T)) <= kBytesOfSmallMatrix &&
-           plan.column_panels >= 4 * num_threads();
+           plan.column_panels >= kPanelsToShare;
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ import sysconfig
 
 import mytensor_backend
 import pytest
+from mutants.grouping import change_the_same_place, grouped
 from mutants.table import EVERYTHING, MUTANTS, SourceMutant
 
 import mytensor as mt
@@ -44,20 +45,7 @@ def exclude_each_other(a: SourceMutant, b: SourceMutant) -> bool:
         return True
     if (a.check in b.disturbs) or (b.check in a.disturbs):
         return True
-    return a.file == b.file and (a.original in b.original + b.replacement or b.original in a.original + a.replacement)
-
-
-def grouped() -> list[list[SourceMutant]]:
-    """The mutants, in as few builds as a simple rule finds: each goes to the first in which nothing excludes it."""
-    groups: list[list[SourceMutant]] = []
-    for mutant in MUTANTS:
-        for group in groups:
-            if not any(exclude_each_other(mutant, other) for other in group):
-                group.append(mutant)
-                break
-        else:
-            groups.append([mutant])
-    return groups
+    return change_the_same_place(a, b)
 
 
 def test_every_original_occurs_once():
@@ -161,7 +149,10 @@ def outcomes(tmp_path_factory) -> list[tuple[SourceMutant, str]]:
             f"{OBJECTS.relative_to(ROOT)}; run make setup"
         )
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(outcomes_of, group, tmp_path_factory.mktemp("mutants")) for group in grouped()]
+        running = [
+            pool.submit(outcomes_of, group, tmp_path_factory.mktemp("mutants"))
+            for group in grouped(MUTANTS, exclude_each_other)
+        ]
         return list(itertools.chain.from_iterable(future.result() for future in running))
 
 

@@ -23,6 +23,7 @@ import mytensor_backend
 import pytest
 from emulated import SIMT, compile_kernel, flags_of, link_kernels, precompile
 from mutants.device_table import MUTANTS, NUMBERS, DeviceMutant
+from mutants.grouping import change_the_same_place, grouped
 
 import mytensor as mt
 
@@ -40,20 +41,7 @@ def exclude_each_other(a: DeviceMutant, b: DeviceMutant) -> bool:
     """Whether the two must not be in one build: one may make the other's check fail, or they change the same place."""
     if APART or a.disturbs_check(b.check) or b.disturbs_check(a.check):
         return True
-    return a.file == b.file and (a.original in b.original + b.replacement or b.original in a.original + a.replacement)
-
-
-def grouped() -> list[list[DeviceMutant]]:
-    """The mutants, in as few builds as a simple rule finds: each goes to the first in which nothing excludes it."""
-    groups: list[list[DeviceMutant]] = []
-    for mutant in MUTANTS:
-        for group in groups:
-            if not any(exclude_each_other(mutant, other) for other in group):
-                group.append(mutant)
-                break
-        else:
-            groups.append([mutant])
-    return groups
+    return change_the_same_place(a, b)
 
 
 def name_of(mutant: DeviceMutant) -> str:
@@ -146,7 +134,7 @@ def outcomes(tmp_path_factory) -> dict[DeviceMutant, tuple[str, pathlib.Path]]:
             f"the mutants are linked with the ordinary build's objects, but there is no {OBJECTS}; run make setup"
         )
     prelude = precompile(UNCHANGED_HEADERS, CSRC, flags_of("watched"), tmp_path_factory.mktemp("headers"))
-    groups = grouped()
+    groups = grouped(MUTANTS, exclude_each_other)
     folders = [tmp_path_factory.mktemp("mutants") for _ in groups]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(build, groups, folders, itertools.repeat(prelude)))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from mytensor.compare.results import save_results
+from mytensor.compare.results import read_json, save_results
 
 __all__ = ["FORMAT", "find_row", "load_results", "row_text", "save_results", "spread", "table"]
 
@@ -16,14 +14,8 @@ FORMAT = "mytensor measurements 1"
 
 
 def load_results(path: str | os.PathLike) -> dict[str, Any]:
-    """Results from a file; ValueError where it holds something else."""
-    try:
-        results = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON file ({error})") from error
-    if not isinstance(results, dict) or results.get("format") != FORMAT:
-        raise ValueError(f"{path} holds no results of `python -m mytensor bench`")
-    return results
+    """Measurements from a file; ValueError where it holds something else."""
+    return read_json(path, FORMAT, "bench")
 
 
 def spread(seconds: list[float]) -> dict[str, float] | None:

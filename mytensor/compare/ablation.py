@@ -23,7 +23,7 @@ from typing import Any
 import mytensor_backend as backend
 
 from mytensor.compare.causes import CAUSES, SCALINGS, UNTUNED_KERNELS, Assumptions, train
-from mytensor.compare.results import LAST_EPOCHS, write_json
+from mytensor.compare.results import LAST_EPOCHS, read_json, write_json
 from mytensor.data import ImageDataset, cifar10
 from mytensor.doctor import git_commit, machine, versions
 from mytensor.training import Recipe
@@ -197,14 +197,8 @@ def _finite(value):
 
 
 def load_ablation(path: str | os.PathLike) -> dict[str, Any]:
-    """Results from a file; ValueError where it holds something else."""
-    try:
-        results = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON file ({error})") from error
-    if not isinstance(results, dict) or results.get("format") != FORMAT:
-        raise ValueError(f"{path} holds no results of `python -m mytensor ablate`")
-    return results
+    """Results of an ablation from a file; ValueError where it holds something else."""
+    return read_json(path, FORMAT, "ablate")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

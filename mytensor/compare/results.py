@@ -35,15 +35,21 @@ def write_json(content: dict[str, Any], path: str | os.PathLike) -> None:
     os.replace(unfinished, path)
 
 
-def load_results(path: str | os.PathLike) -> dict[str, Any]:
-    """Results from a file; ValueError where it holds something else."""
+def read_json(path: str | os.PathLike, wanted_format: str, command: str) -> dict[str, Any]:
+    """Results of a format from a file that ``python -m mytensor COMMAND`` wrote; ValueError where it holds something
+    else."""
     try:
         results = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is no JSON file ({error})") from error
-    if not isinstance(results, dict) or results.get("format") != FORMAT:
-        raise ValueError(f"{path} holds no results of `python -m mytensor compare`")
+    if not isinstance(results, dict) or results.get("format") != wanted_format:
+        raise ValueError(f"{path} holds no results of `python -m mytensor {command}`")
     return results
+
+
+def load_results(path: str | os.PathLike) -> dict[str, Any]:
+    """Results of a comparison from a file; ValueError where it holds something else."""
+    return read_json(path, FORMAT, "compare")
 
 
 def differences(results: dict[str, Any], pick=lambda accuracies: accuracies[-1]) -> list[float]:

@@ -50,21 +50,23 @@ def numbers_with(kind, rng, shape, dtype):
     return x
 
 
+@pytest.mark.parametrize("short", (False, True), ids=("int64", "int32"))
 @pytest.mark.parametrize("kind", ("ties", "nan", "minus infinity", "negative"))
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 @pytest.mark.parametrize("dtype", FLOATING)
-def test_max_pool2d(dtype, geometry, kind, kernel, rng):
+def test_max_pool2d(dtype, geometry, kind, short, kernel, rng):
     shape, *window = geometry
     x = numbers_with(kind, rng, shape, dtype)
-    output, indices = backend.max_pool2d(nd(x), *window)
+    output, indices = backend.max_pool2d(nd(x), *window, short_indices=short)
     wanted, wanted_indices = F.max_pool2d(torch.from_numpy(x), *window, return_indices=True)
     same(output, wanted)
-    same(indices, wanted_indices)
+    same(indices, wanted_indices.to(torch.int32 if short else torch.int64))
 
 
+@pytest.mark.parametrize("index", (np.int64, np.int32))
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 @pytest.mark.parametrize("dtype", FLOATING)
-def test_max_pool2d_backward(dtype, geometry, rng):
+def test_max_pool2d_backward(dtype, geometry, index, rng):
     shape, *window = geometry
     x = torch.from_numpy(numbers_with("ties", rng, shape, np.float64)).requires_grad_()
     output, indices = F.max_pool2d(x, *window, return_indices=True)
@@ -75,12 +77,13 @@ def test_max_pool2d_backward(dtype, geometry, rng):
     # At most as many additions as windows cover an element: all elements of the kernel.
     additions = np.prod(np.broadcast_to(window[0], 2))
     bound = additions * np.finfo(dtype).eps * x.grad.numpy()
-    within(backend.max_pool2d_backward(nd(upstream), nd(indices.numpy()), shape), gradient.numpy(), bound)
+    within(backend.max_pool2d_backward(nd(upstream), nd(indices.numpy().astype(index)), shape), gradient.numpy(), bound)
 
 
+@pytest.mark.parametrize("index", (np.int64, np.int32))
 @pytest.mark.parametrize("stray", (0, 1, 50))
 @pytest.mark.parametrize("dtype", FLOATING)
-def test_max_pool2d_backward_goes_where_the_indices_say(dtype, stray, rng):
+def test_max_pool2d_backward_goes_where_the_indices_say(dtype, stray, index, rng):
     """Also where outputs point into another's 2x2 window, which no forward pass of 2x2 windows would say."""
     planes, height, width = 6, 8, 44
     upstream = draw(rng, (2, 3, height // 2, width // 2), dtype)
@@ -92,9 +95,11 @@ def test_max_pool2d_backward_goes_where_the_indices_say(dtype, stray, rng):
     flat = (np.arange(planes)[:, None], indices.reshape(planes, -1))
     np.add.at(wanted, flat, upstream.reshape(planes, -1))
     np.add.at(magnitude, flat, np.abs(upstream.reshape(planes, -1)))
+    indices = indices.astype(index)
     gradient = backend.max_pool2d_backward(nd(upstream), nd(indices), (2, 3, height, width))
     within(gradient.reshape((planes, -1)), wanted, 50 * np.finfo(dtype).eps * magnitude)
-    for wrong in (height * width, -1, 2**32 + 1):  # the last one is 1 in its lower 32 bits
+    beyond_32_bits = (2**32 + 1,) if index == np.int64 else ()  # 1 in its lower 32 bits
+    for wrong in (height * width, -1, *beyond_32_bits):
         outside = indices.copy()
         outside[1, 2, 0, 0] = wrong
         with pytest.raises(IndexError, match=f"not below {height * width}"):
@@ -177,7 +182,7 @@ def test_errors():
     with pytest.raises(ValueError, match="indices"):
         backend.max_pool2d_backward(upstream, nd(indices[:1]), x.shape)
     with pytest.raises(TypeError, match="int64"):
-        backend.max_pool2d_backward(upstream, nd(indices.astype(np.int32)), x.shape)
+        backend.max_pool2d_backward(upstream, nd(indices.astype(np.float32)), x.shape)
     with pytest.raises(ValueError, match="batch and channels"):
         backend.max_pool2d_backward(upstream, nd(indices), (3, 2, 4, 5))
     with pytest.raises(ValueError, match=r"\(2, 3, 3, 4\)"):

@@ -6,16 +6,18 @@
 namespace mt {
 
 void bind_pooling(py::module_& m) {
-    def_op(m, "max_pool2d", &max_pool2d,
-           "The largest element of each window.\n\n"
-           "input: (N, C, H, W). Returns output (N, C, OH, OW) and indices, int64 of the same shape: where in its (H, "
-           "W) plane each maximum stood,\n"
-           "row * W + column. stride None: kernel_size. Padding, at most kernel_size / 2, counts as minus infinity; of "
-           "equal maxima the first counts,\n"
-           "row by row; NaN wins. ceil_mode: a last window that reaches beyond the padding counts too, if it starts "
-           "inside the input.",
-           py::arg("input"), py::arg("kernel_size"), py::arg("stride") = py::none(), py::arg("padding") = Pair{0, 0},
-           py::arg("dilation") = Pair{1, 1}, py::arg("ceil_mode") = false);
+    def_op(
+        m, "max_pool2d", &max_pool2d,
+        "The largest element of each window.\n\n"
+        "input: (N, C, H, W). Returns output (N, C, OH, OW) and indices of the same shape: where in its (H, W) plane "
+        "each maximum stood,\n"
+        "row * W + column; int64, or with short_indices int32, where H * W allows. stride None: kernel_size. Padding, "
+        "at most kernel_size / 2, counts as minus infinity; of "
+        "equal maxima the first counts,\n"
+        "row by row; NaN wins. ceil_mode: a last window that reaches beyond the padding counts too, if it starts "
+        "inside the input.",
+        py::arg("input"), py::arg("kernel_size"), py::arg("stride") = py::none(), py::arg("padding") = Pair{0, 0},
+        py::arg("dilation") = Pair{1, 1}, py::arg("ceil_mode") = false, py::arg("short_indices") = false);
     def_op(m, "max_pool2d_backward", &max_pool2d_backward,
            "The gradient of max_pool2d's input: each upstream element is added where its maximum stood.\n\n"
            "upstream, indices: (N, C, OH, OW). Returns (N, C, H, W), which is input_shape. IndexError for an index "

@@ -11,9 +11,11 @@
 // of threads.
 #include "max_pool2d.h"
 
+#include <algorithm>
 #include <atomic>
 #include <limits>
 
+#include "../ops/max_pool2d.h"
 #include "parallel.h"
 #include "pooling_windows.h"
 
@@ -23,21 +25,28 @@ namespace {
 // A thread is woken for this many window elements at least.
 constexpr int64_t kElementsPerThread = 16384;
 
+// Calls body(zero of the values' type, zero of the indices' type).
+template <class Body>
+void dispatch_types(const NDArray& values, const NDArray& indices, const Body& body) {
+    dispatch_floating(values.dtype(),
+                      [&](auto zero) { dispatch_index(indices, [&](auto zero_index) { body(zero, zero_index); }); });
+}
+
 int64_t planes_per_thread(int64_t elements_per_plane) {
     return std::max<int64_t>(1, kElementsPerThread / std::max<int64_t>(1, elements_per_plane));
 }
 
 // One plane (H, W) of the input and of the outputs (OH, OW).
-template <class T>
+template <class T, class Index>
 struct Plane {
     const T* input;
     T* output;
-    int64_t* indices;
+    Index* indices;
 };
 
-template <class T>
-void pool_one(const Plane<T>& plane, const WindowSide& rows, const WindowSide& columns, int64_t outputs_w, int64_t oh,
-              int64_t ow) {
+template <class T, class Index>
+void pool_one(const Plane<T, Index>& plane, const WindowSide& rows, const WindowSide& columns, int64_t outputs_w,
+              int64_t oh, int64_t ow) {
     const int64_t first_row = rows.start(oh), first_column = columns.start(ow);
     const int64_t first_h = rows.first_inside(oh), end_h = rows.end_inside(oh);
     const int64_t first_w = columns.first_inside(ow), end_w = columns.end_inside(ow);
@@ -55,35 +64,34 @@ void pool_one(const Plane<T>& plane, const WindowSide& rows, const WindowSide& c
         }
     }
     plane.output[oh * outputs_w + ow] = best;
-    plane.indices[oh * outputs_w + ow] = best_index;
+    plane.indices[oh * outputs_w + ow] = static_cast<Index>(best_index);
 }
 
-// indices[lane] = base_index + lane * stride_w + offsets[lane]. Indices are 64 bits wide, so they fill two vectors
-// where T is float32.
-template <class T, int Bytes>
-inline __attribute__((always_inline)) void store_indices(int64_t* indices, PoolVector<PoolInt<T>, Bytes> offsets,
+// indices[lane] = base_index + lane * stride_w + offsets[lane]. Where T is float32 and indices are 64 bits wide, they
+// fill two vectors.
+template <class T, int Bytes, class Index>
+inline __attribute__((always_inline)) void store_indices(Index* indices, PoolVector<PoolInt<T>, Bytes> offsets,
                                                          int64_t base_index, int64_t stride_w) {
-    constexpr int kTogether = kPoolLanes<int64_t, kVectorBytes> < kPoolLanes<T, Bytes>
-                                  ? kPoolLanes<int64_t, kVectorBytes>
-                                  : kPoolLanes<T, Bytes>;
-    using Narrow = PoolVector<PoolInt<T>, kTogether * sizeof(T)>;
-    using Wide = PoolVector<int64_t, kTogether * 8>;
-    Wide lane_starts;
-    for (int lane = 0; lane < kTogether; lane++) lane_starts[lane] = lane * stride_w;
+    constexpr int kTogether = std::min(kPoolLanes<Index, kVectorBytes>, kPoolLanes<T, Bytes>);
+    using Offsets = PoolVector<PoolInt<T>, kTogether * sizeof(T)>;
+    using Indices = PoolVector<Index, kTogether * sizeof(Index)>;
+    Indices lane_starts;
+    for (int lane = 0; lane < kTogether; lane++) lane_starts[lane] = static_cast<Index>(lane * stride_w);
 #pragma GCC unroll 4
     for (int first = 0; first < kPoolLanes<T, Bytes>; first += kTogether) {
-        Narrow part;
+        Offsets part;
         std::memcpy(&part, reinterpret_cast<const char*>(&offsets) + first * sizeof(T), sizeof(part));
-        const Wide index = __builtin_convertvector(part, Wide) + lane_starts + (base_index + first * stride_w);
+        const Indices index =
+            __builtin_convertvector(part, Indices) + lane_starts + static_cast<Index>(base_index + first * stride_w);
         std::memcpy(indices + first, &index, sizeof(index));
     }
 }
 
 // The outputs [ow, ow + kPoolLanes) of one row. Their windows are whole along the width; elements [first_h, end_h) are
 // inside along the height. The arguments from first_h on are constants where this is inlined for 2x2 windows.
-template <class T, int Bytes>
+template <class T, int Bytes, class Index>
 inline __attribute__((always_inline)) void pool_lanes(const T* base, int64_t base_index, int64_t row_step,
-                                                      int64_t column_step, T* output, int64_t* indices, int64_t first_h,
+                                                      int64_t column_step, T* output, Index* indices, int64_t first_h,
                                                       int64_t end_h, int64_t kernel_w, int64_t stride_w) {
     using Ints = PoolVector<PoolInt<T>, Bytes>;
     PoolVector<T, Bytes> best = load_neighbours<T, Bytes>(base + first_h * row_step, 0, stride_w);
@@ -103,8 +111,8 @@ inline __attribute__((always_inline)) void pool_lanes(const T* base, int64_t bas
 
 // One row of outputs. The windows of [first_whole, end_whole) are whole along the width and go several at a time; those
 // before and after reach into the padding and go one by one.
-template <class T>
-void pool_row(const Plane<T>& plane, const WindowSide& rows, const WindowSide& columns, int64_t first_whole,
+template <class T, class Index>
+void pool_row(const Plane<T, Index>& plane, const WindowSide& rows, const WindowSide& columns, int64_t first_whole,
               int64_t end_whole, int64_t outputs_w, int64_t oh) {
     const int64_t first_h = rows.first_inside(oh), end_h = rows.end_inside(oh);
     int64_t ow = 0;
@@ -131,8 +139,8 @@ bool is_2x2_inside(const WindowSide& rows, const WindowSide& columns, int64_t ou
 }
 
 // Bytes: what a vector of outputs holds; a row has at least that many.
-template <class T, int Bytes>
-void pool_plane_2x2(const Plane<T>& plane, int64_t input_w, int64_t outputs_h, int64_t outputs_w) {
+template <int Bytes, class T, class Index>
+void pool_plane_2x2(const Plane<T, Index>& plane, int64_t input_w, int64_t outputs_h, int64_t outputs_w) {
     for (int64_t oh = 0; oh < outputs_h; oh++) {
         for_each_lanes(0, outputs_w, kPoolLanes<T, Bytes>, [&](int64_t ow) {
             const int64_t base_index = 2 * oh * input_w + 2 * ow, at = oh * outputs_w + ow;
@@ -143,7 +151,7 @@ void pool_plane_2x2(const Plane<T>& plane, int64_t input_w, int64_t outputs_h, i
 }
 
 // Calls body(plane, output rows, output columns) for each plane of the batch.
-template <class T, class Body>
+template <class T, class Index, class Body>
 void for_each_plane(const NDArray& input, const Window& window, NDArray& output, NDArray& indices, const Body& body) {
     const int64_t planes = input.shape(0) * input.shape(1), input_size = input.shape(2) * input.shape(3);
     const int64_t outputs_h = output.shape(2), outputs_w = output.shape(3);
@@ -151,7 +159,7 @@ void for_each_plane(const NDArray& input, const Window& window, NDArray& output,
     parallel_for(planes, grain, [&](int64_t begin, int64_t end) {
         for (int64_t p = begin; p < end; p++) {
             const int64_t at = p * outputs_h * outputs_w;
-            body(Plane<T>{input.data<T>() + p * input_size, output.data<T>() + at, indices.data<int64_t>() + at},
+            body(Plane<T, Index>{input.data<T>() + p * input_size, output.data<T>() + at, indices.data<Index>() + at},
                  outputs_h, outputs_w);
         }
     });
@@ -159,35 +167,37 @@ void for_each_plane(const NDArray& input, const Window& window, NDArray& output,
 
 // One plane of the gradient, where every index lies in the 2x2 window of its own output: each element of the gradient
 // is then written once, upstream or 0, and nothing has to be zeroed before or added. False if an index lies elsewhere,
-// or if a row of outputs is too short for a vector; the plane is then still to be done.
-template <class T>
-bool spread_plane_2x2(const T* upstream, const int64_t* indices, int64_t outputs_h, int64_t outputs_w, T* gradient) {
-    constexpr int kLanesHere = kPoolLanes<int64_t, kVectorBytes>;
+// or if a row of outputs is too short for kLanesHere; the plane is then still to be done.
+template <int kLanesHere, class T, class Index>
+bool spread_plane_2x2(const T* upstream, const Index* indices, int64_t outputs_h, int64_t outputs_w, T* gradient) {
     constexpr int kBytes = kLanesHere * static_cast<int>(sizeof(T));
-    using Indices = PoolVector<int64_t, kVectorBytes>;
+    constexpr int kIndexBytes = kLanesHere * static_cast<int>(sizeof(Index));
+    using Indices = PoolVector<Index, kIndexBytes>;
     using Values = PoolVector<T, kBytes>;
-    using Narrow = PoolVector<PoolInt<T>, kBytes>;  // exact where `elsewhere` stays 0
+    using Offsets = PoolVector<PoolInt<T>, kBytes>;  // as wide as the values; exact where `elsewhere` stays 0
     if (outputs_w < kLanesHere) return false;
     const int64_t width = 2 * outputs_w;
     Indices lane_starts, elsewhere{};
-    for (int lane = 0; lane < kLanesHere; lane++) lane_starts[lane] = 2 * lane;
+    for (int lane = 0; lane < kLanesHere; lane++) lane_starts[lane] = static_cast<Index>(2 * lane);
     for (int64_t oh = 0; oh < outputs_h; oh++) {
         for_each_lanes(0, outputs_w, kLanesHere, [&](int64_t ow) {
             const int64_t first = 2 * oh * width + 2 * ow, at = oh * outputs_w + ow;
-            const Indices offset = load_pool<int64_t, kVectorBytes>(indices + at) - lane_starts - first;
-            const Narrow narrow = __builtin_convertvector(offset, Narrow);
+            const Indices offset =
+                load_pool<Index, kIndexBytes>(indices + at) - lane_starts - static_cast<Index>(first);
+            const Offsets winner = __builtin_convertvector(offset, Offsets);
             const Values values = load_pool<T, kBytes>(upstream + at);
             for (int row = 0; row < 2; row++) {
-                const Narrow start = Narrow{} + static_cast<PoolInt<T>>(row * width);
-                const Values left = narrow == start ? values : Values{};
-                const Values right = narrow == start + 1 ? values : Values{};
+                const Offsets start = Offsets{} + static_cast<PoolInt<T>>(row * width);
+                const Values left = winner == start ? values : Values{};
+                const Values right = winner == start + 1 ? values : Values{};
                 const Values low = interleave<T, kBytes>(left, right, 0),
                              high = interleave<T, kBytes>(left, right, kLanesHere / 2);
                 T* to = gradient + first + row * width;
                 std::memcpy(to, &low, sizeof(low));
                 std::memcpy(to + kLanesHere, &high, sizeof(high));
             }
-            elsewhere |= (offset != 0) & (offset != 1) & (offset != width) & (offset != width + 1);
+            const auto below = static_cast<Index>(width);
+            elsewhere |= (offset != 0) & (offset != 1) & (offset != below) & (offset != below + 1);
         });
     }
     for (int lane = 0; lane < kLanesHere; lane++) {
@@ -196,9 +206,18 @@ bool spread_plane_2x2(const T* upstream, const int64_t* indices, int64_t outputs
     return true;
 }
 
+// As many lanes as registers hold; where rows are shorter, as many as kShortVectorBytes hold.
+template <class T, class Index>
+bool spread_plane_2x2(const T* upstream, const Index* indices, int64_t outputs_h, int64_t outputs_w, T* gradient) {
+    constexpr int kWidest = static_cast<int>(std::max(sizeof(T), sizeof(Index)));
+    return spread_plane_2x2<kVectorBytes / kWidest>(upstream, indices, outputs_h, outputs_w, gradient) ||
+           (kShortVectorBytes < kVectorBytes && outputs_w < kVectorBytes / kWidest &&
+            spread_plane_2x2<kShortVectorBytes / kWidest>(upstream, indices, outputs_h, outputs_w, gradient));
+}
+
 // One plane of the gradient; false when an index lies outside it.
-template <class T>
-bool scatter_plane(const T* upstream, const int64_t* indices, int64_t outputs, T* gradient, int64_t inputs) {
+template <class T, class Index>
+bool scatter_plane(const T* upstream, const Index* indices, int64_t outputs, T* gradient, int64_t inputs) {
     std::fill_n(gradient, inputs, T{0});
     bool all_inside = true;
     for (int64_t i = 0; i < outputs; i++) {
@@ -216,15 +235,16 @@ bool scatter_plane(const T* upstream, const int64_t* indices, int64_t outputs, T
 
 void max_pool2d_naive(const NDArray& input, const Window& window, NDArray& output, NDArray& indices) {
     const WindowSide rows = rows_of(window, input.shape(2)), columns = columns_of(window, input.shape(3));
-    dispatch_floating(input.dtype(), [&](auto zero) {
+    dispatch_types(input, indices, [&](auto zero, auto zero_index) {
         using T = decltype(zero);
-        for_each_plane<T>(input, window, output, indices,
-                          [&](const Plane<T>& plane, int64_t outputs_h, int64_t outputs_w) {
-                              for (int64_t oh = 0; oh < outputs_h; oh++) {
-                                  for (int64_t ow = 0; ow < outputs_w; ow++)
-                                      pool_one(plane, rows, columns, outputs_w, oh, ow);
-                              }
-                          });
+        using Index = decltype(zero_index);
+        for_each_plane<T, Index>(input, window, output, indices,
+                                 [&](const Plane<T, Index>& plane, int64_t outputs_h, int64_t outputs_w) {
+                                     for (int64_t oh = 0; oh < outputs_h; oh++) {
+                                         for (int64_t ow = 0; ow < outputs_w; ow++)
+                                             pool_one(plane, rows, columns, outputs_w, oh, ow);
+                                     }
+                                 });
     });
 }
 
@@ -235,14 +255,15 @@ void max_pool2d_vectorised(const NDArray& input, const Window& window, NDArray& 
     if (!offsets_fit || !loads_neighbours(columns)) return max_pool2d_naive(input, window, output, indices);
     const int64_t first_whole = columns.first_whole(output.shape(3)), end_whole = columns.end_whole(output.shape(3));
     const bool is_2x2 = is_2x2_inside(rows, columns, output.shape(2), output.shape(3));
-    dispatch_floating(input.dtype(), [&](auto zero) {
+    dispatch_types(input, indices, [&](auto zero, auto zero_index) {
         using T = decltype(zero);
-        for_each_plane<T>(
-            input, window, output, indices, [=](const Plane<T>& plane, int64_t outputs_h, int64_t outputs_w) {
+        using Index = decltype(zero_index);
+        for_each_plane<T, Index>(
+            input, window, output, indices, [=](const Plane<T, Index>& plane, int64_t outputs_h, int64_t outputs_w) {
                 if (is_2x2 && outputs_w >= kLanes<T>)
-                    return pool_plane_2x2<T, kVectorBytes>(plane, columns.input, outputs_h, outputs_w);
+                    return pool_plane_2x2<kVectorBytes>(plane, columns.input, outputs_h, outputs_w);
                 if (is_2x2 && outputs_w >= kPoolLanes<T>)
-                    return pool_plane_2x2<T, kShortVectorBytes>(plane, columns.input, outputs_h, outputs_w);
+                    return pool_plane_2x2<kShortVectorBytes>(plane, columns.input, outputs_h, outputs_w);
                 for (int64_t oh = 0; oh < outputs_h; oh++) {
                     pool_row(plane, rows, columns, first_whole, end_whole, outputs_w, oh);
                 }
@@ -258,12 +279,13 @@ bool max_pool2d_backward(const NDArray& upstream_array, const NDArray& indices_a
     const int64_t input_size = input.h * input.w, output_size = output.h * output.w;
     const bool is_halved = input == Pair{2 * output.h, 2 * output.w};
     std::atomic<bool> all_inside{true};
-    dispatch_floating(upstream_array.dtype(), [&](auto zero) {
+    dispatch_types(upstream_array, indices_array, [&](auto zero, auto zero_index) {
         using T = decltype(zero);
+        using Index = decltype(zero_index);
         parallel_for(planes, planes_per_thread(input_size + output_size), [&](int64_t begin, int64_t end) {
             for (int64_t p = begin; p < end; p++) {
                 const T* upstream = upstream_array.data<T>() + p * output_size;
-                const int64_t* indices = indices_array.data<int64_t>() + p * output_size;
+                const Index* indices = indices_array.data<Index>() + p * output_size;
                 T* gradient = gradient_array.data<T>() + p * input_size;
                 if (is_halved && spread_plane_2x2(upstream, indices, output.h, output.w, gradient)) continue;
                 if (!scatter_plane(upstream, indices, output_size, gradient, input_size)) all_inside = false;

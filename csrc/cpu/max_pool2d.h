@@ -5,7 +5,8 @@
 
 namespace mt::cpu {
 
-// input (N, C, H, W) -> output and indices (N, C, OH, OW). Every window has an element inside the input.
+// input (N, C, H, W) -> output and indices (int64 or int32) (N, C, OH, OW). Every window has an element inside the
+// input.
 void max_pool2d_naive(const NDArray& input, const Window& window, NDArray& output, NDArray& indices);
 void max_pool2d_vectorised(const NDArray& input, const Window& window, NDArray& output, NDArray& indices);
 

@@ -9,7 +9,8 @@
 //            those whose maximum it was. No two threads write one place: the same bits every time
 //   atomic   (derivative) one thread an output adds its upstream element at its index
 //
-// input (N, C, H, W); output and indices (N, C, OH, OW); an index is h * W + w. A plane is one image's channel.
+// input (N, C, H, W); output and indices (N, C, OH, OW); an index is h * W + w, int64 or int32. A plane is one image's
+// channel.
 #include "kernels.h"
 #include "team.h"
 
@@ -30,8 +31,8 @@ struct Sizes {
 // ---------------------------------------------------------------------------------------------------------- forward
 
 // The first of equal elements wins, and NaN over everything; a later NaN over an earlier one, as in torch.
-template <class T>
-__global__ void max_pool_naive(const T* input, T* output, int64_t* indices, Sizes sizes) {
+template <class T, class Index>
+__global__ void max_pool_naive(const T* input, T* output, Index* indices, Sizes sizes) {
     const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (i >= sizes.outputs()) return;
     const Window& window = sizes.window;
@@ -54,11 +55,12 @@ __global__ void max_pool_naive(const T* input, T* output, int64_t* indices, Size
         }
     }
     output[i] = best;
-    indices[i] = best_index;
+    indices[i] = static_cast<Index>(best_index);
 }
 
 // Takes (value, index) in, which comes after what was best so far.
-__device__ void take_in(float value, int64_t index, float& best, int64_t& best_index) {
+template <class Index>
+__device__ void take_in(float value, Index index, float& best, Index& best_index) {
     if (value > best || value != value) {
         best = value;
         best_index = index;
@@ -66,25 +68,27 @@ __device__ void take_in(float value, int64_t index, float& best, int64_t& best_i
 }
 
 // Thread i takes outputs 2i and 2i + 1. Every row of the input has a multiple of four elements.
-__global__ void max_pool_float4(const float* input, float* output, int64_t* indices, Sizes sizes) {
+template <class Index>
+__global__ void max_pool_float4(const float* input, float* output, Index* indices, Sizes sizes) {
     const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (2 * i >= sizes.outputs()) return;
     const int64_t pairs = sizes.output.w / 2;  // of a row
     const int64_t w = 4 * (i % pairs), h = 2 * (i / pairs % sizes.output.h);
     const int64_t plane = i / (pairs * sizes.output.h);
-    const int64_t upper = h * sizes.input.w + w, lower = upper + sizes.input.w;
+    const Index upper = static_cast<Index>(h * sizes.input.w + w);
+    const Index lower = upper + static_cast<Index>(sizes.input.w);
     input += plane * sizes.input.h * sizes.input.w;
     const float4 above = *reinterpret_cast<const float4*>(input + upper);
     const float4 below = *reinterpret_cast<const float4*>(input + lower);
 
     float2 best = {above.x, above.z};
-    int64_t left = upper, right = upper + 2;
-    take_in(above.y, upper + 1, best.x, left);
-    take_in(below.x, lower, best.x, left);
-    take_in(below.y, lower + 1, best.x, left);
-    take_in(above.w, upper + 3, best.y, right);
-    take_in(below.z, lower + 2, best.y, right);
-    take_in(below.w, lower + 3, best.y, right);
+    Index left = upper, right = upper + 2;
+    take_in<Index>(above.y, upper + 1, best.x, left);
+    take_in<Index>(below.x, lower, best.x, left);
+    take_in<Index>(below.y, lower + 1, best.x, left);
+    take_in<Index>(above.w, upper + 3, best.y, right);
+    take_in<Index>(below.z, lower + 2, best.y, right);
+    take_in<Index>(below.w, lower + 3, best.y, right);
     *reinterpret_cast<float2*>(output + 2 * i) = best;
     indices[2 * i] = left;
     indices[2 * i + 1] = right;
@@ -106,8 +110,8 @@ __device__ Range windows_over(int64_t at, int64_t outputs, int64_t kernel, int64
     return {first, end < outputs ? end : outputs};
 }
 
-template <class T>
-__global__ void max_pool_gather(const T* upstream, const int64_t* indices, T* gradient, Sizes sizes) {
+template <class T, class Index>
+__global__ void max_pool_gather(const T* upstream, const Index* indices, T* gradient, Sizes sizes) {
     const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (i >= sizes.inputs()) return;
     const Window& window = sizes.window;
@@ -133,8 +137,8 @@ __global__ void set_to_zero(T* gradient, int64_t count) {
 }
 
 // Several windows may have one maximum: without the atomic, sums would be lost. In which order they arrive is open.
-template <class T>
-__global__ void max_pool_atomic(const T* upstream, const int64_t* indices, T* gradient, Sizes sizes) {
+template <class T, class Index>
+__global__ void max_pool_atomic(const T* upstream, const Index* indices, T* gradient, Sizes sizes) {
     const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (i >= sizes.outputs()) return;
     const int64_t plane = i / (sizes.output.h * sizes.output.w);
@@ -148,11 +152,19 @@ Sizes sizes_of(const NDArray& input, const NDArray& output, const Window& window
         input.shape(0) * input.shape(1), {input.shape(2), input.shape(3)}, {output.shape(2), output.shape(3)}, window};
 }
 
+// Calls body(zero of the values' type, zero of the indices' type).
+template <class Body>
+void dispatch_types(const NDArray& values, const NDArray& indices, const Body& body) {
+    dispatch_floating_device(
+        values.dtype(), [&](auto zero) { dispatch_index(indices, [&](auto zero_index) { body(zero, zero_index); }); });
+}
+
 void launch_naive(const NDArray& input, const Window& window, NDArray& output, NDArray& indices) {
-    dispatch_floating_device(input.dtype(), [&](auto zero) {
+    dispatch_types(input, indices, [&](auto zero, auto zero_index) {
         using T = decltype(zero);
-        launch(max_pool_naive<T>, blocks_for(output.size(), kThreads), kThreads, 0, input.data<T>(), output.data<T>(),
-               indices.data<int64_t>(), sizes_of(input, output, window));
+        using Index = decltype(zero_index);
+        launch(max_pool_naive<T, Index>, blocks_for(output.size(), kThreads), kThreads, 0, input.data<T>(),
+               output.data<T>(), indices.data<Index>(), sizes_of(input, output, window));
     });
 }
 
@@ -163,25 +175,30 @@ void launch_float4(const NDArray& input, const Window& window, NDArray& output, 
                         2 * output.shape(3) <= input.shape(3);
     if (!is_2x2 || input.dtype() != DType::float32 || input.shape(3) % 4 != 0 || !is_aligned(input, 16))
         return launch_naive(input, window, output, indices);
-    launch(max_pool_float4, blocks_for(output.size() / 2, kThreads), kThreads, 0, input.data<float>(),
-           output.data<float>(), indices.data<int64_t>(), sizes_of(input, output, window));
+    dispatch_index(indices, [&](auto zero_index) {
+        using Index = decltype(zero_index);
+        launch(max_pool_float4<Index>, blocks_for(output.size() / 2, kThreads), kThreads, 0, input.data<float>(),
+               output.data<float>(), indices.data<Index>(), sizes_of(input, output, window));
+    });
 }
 
 bool launch_gather(const NDArray& upstream, const NDArray& indices, const Window& window, NDArray& gradient) {
-    dispatch_floating_device(upstream.dtype(), [&](auto zero) {
+    dispatch_types(upstream, indices, [&](auto zero, auto zero_index) {
         using T = decltype(zero);
-        launch(max_pool_gather<T>, blocks_for(gradient.size(), kThreads), kThreads, 0, upstream.data<T>(),
-               indices.data<int64_t>(), gradient.data<T>(), sizes_of(gradient, upstream, window));
+        using Index = decltype(zero_index);
+        launch(max_pool_gather<T, Index>, blocks_for(gradient.size(), kThreads), kThreads, 0, upstream.data<T>(),
+               indices.data<Index>(), gradient.data<T>(), sizes_of(gradient, upstream, window));
     });
     return true;
 }
 
 bool launch_atomic(const NDArray& upstream, const NDArray& indices, const Window& window, NDArray& gradient) {
-    dispatch_floating_device(upstream.dtype(), [&](auto zero) {
+    dispatch_types(upstream, indices, [&](auto zero, auto zero_index) {
         using T = decltype(zero);
+        using Index = decltype(zero_index);
         launch(set_to_zero<T>, blocks_for(gradient.size(), kThreads), kThreads, 0, gradient.data<T>(), gradient.size());
-        launch(max_pool_atomic<T>, blocks_for(upstream.size(), kThreads), kThreads, 0, upstream.data<T>(),
-               indices.data<int64_t>(), gradient.data<T>(), sizes_of(gradient, upstream, window));
+        launch(max_pool_atomic<T, Index>, blocks_for(upstream.size(), kThreads), kThreads, 0, upstream.data<T>(),
+               indices.data<Index>(), gradient.data<T>(), sizes_of(gradient, upstream, window));
     });
     return true;
 }

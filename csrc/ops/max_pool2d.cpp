@@ -1,5 +1,7 @@
 #include "max_pool2d.h"
 
+#include <limits>
+
 #include "../cpu/max_pool2d.h"
 #include "../ndarray/value_range.h"
 #include "kernel_table.h"
@@ -48,7 +50,7 @@ Window known_window(const char* op, std::optional<Pair> kernel_size, std::option
 }  // namespace
 
 std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding,
-                                       Pair dilation, bool ceil_mode) {
+                                       Pair dilation, bool ceil_mode, bool short_indices) {
     const Window window{kernel_size, stride.value_or(kernel_size), padding, dilation};
     check_pooling("max_pool2d", input, window);
     const int64_t height = input.shape(2), width = input.shape(3);
@@ -58,7 +60,8 @@ std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, s
 
     const Shape output_shape{input.shape(0), input.shape(1), outputs.h, outputs.w};
     NDArray output = NDArray::empty(output_shape, input.dtype(), input.device());
-    NDArray indices = NDArray::empty(output_shape, DType::int64, input.device());
+    const bool is_short = short_indices && height * width <= std::numeric_limits<int32_t>::max();
+    NDArray indices = NDArray::empty(output_shape, is_short ? DType::int32 : DType::int64, input.device());
     table.pick(input.device())(input, window, output, indices);
     note_range(indices, 0, static_cast<double>(height * width - 1));
     return {output, indices};
@@ -68,7 +71,7 @@ NDArray max_pool2d_backward(const NDArray& upstream, const NDArray& indices, con
                             std::optional<Pair> kernel_size, std::optional<Pair> stride, Pair padding, Pair dilation) {
     const char* op = "max_pool2d_backward";
     check_pooling_upstream(op, upstream, input_shape);
-    require_dtype(op, "indices", indices, DType::int64);
+    if (indices.dtype() != DType::int32) require_dtype(op, "indices", indices, DType::int64);
     require_same_device(op, "upstream", upstream, "indices", indices);
     require_shape(op, "indices", indices, upstream.shape());
 

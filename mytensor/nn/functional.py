@@ -129,7 +129,9 @@ def max_pool2d(
     """
     _tensor(input, "max_pool2d", "input", 3, 4)
     images = input if input.ndim == 4 else input.unsqueeze(0)
-    output, indices = ops.max_pool2d(images, kernel_size, stride, padding, dilation, ceil_mode)
+    output, indices = ops.max_pool2d(
+        images, kernel_size, stride, padding, dilation, ceil_mode, short_indices=not return_indices
+    )
     if input.ndim == 3:
         output, indices = output.squeeze(0), indices.squeeze(0)
     return (output, indices) if return_indices else output

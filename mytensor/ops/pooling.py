@@ -12,8 +12,8 @@ class MaxPool2d(Function):
     """The second output says for each window which pixel was the largest: the only one that the gradient goes to."""
 
     @staticmethod
-    def forward(ctx, input, kernel_size, stride, padding, dilation, ceil_mode):
-        output, indices = backend.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
+    def forward(ctx, input, kernel_size, stride, padding, dilation, ceil_mode, short_indices):
+        output, indices = backend.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, short_indices)
         ctx.shape, ctx.window = input.shape, (kernel_size, stride, padding, dilation)
         ctx.save_for_backward(indices)
         return output, indices
@@ -38,10 +38,13 @@ class AvgPool2d(Function):
 
 
 def max_pool2d(
-    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
+    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, short_indices=False
 ) -> tuple[Tensor, Tensor]:
-    """(N, C, H, W) -> the largest values (N, C, H', W') and their int64 positions h * W + w in the input."""
-    return MaxPool2d.apply(input, kernel_size, stride, padding, dilation, ceil_mode)
+    """(N, C, H, W) -> the largest values (N, C, H', W') and their positions h * W + w in the input.
+
+    The positions are int64 as in torch, or with short_indices int32: for a reader who is backward alone.
+    """
+    return MaxPool2d.apply(input, kernel_size, stride, padding, dilation, ceil_mode, short_indices)
 
 
 def avg_pool2d(

@@ -403,8 +403,11 @@ def _max_pool2d(op, rng, dtype, small, windows=_WINDOWS):
         wanted = (output.numpy(), indices.numpy())
         name = f"{shape} {kernel} {stride} {padding} {dilation} {ceil}"
         if op == "max_pool2d":
-            call = lambda put, x=x, k=kernel, o=options: backend.max_pool2d(put(x), k, **o)  # noqa: E731
-            yield Case(name, call, wanted, (0, 0))
+            for short in (False, True):
+                call = lambda put, x=x, k=kernel, o=options, s=short: (  # noqa: E731
+                    backend.max_pool2d(put(x), k, **o, short_indices=s)
+                )
+                yield Case(f"{name} {'int32' if short else 'int64'}", call, wanted, (0, 0))
             continue
         upstream = _numbers(rng, output.shape, dtype)
         places, gradient = indices.numpy(), np.zeros(shape)
@@ -412,9 +415,9 @@ def _max_pool2d(op, rng, dtype, small, windows=_WINDOWS):
             h, w = divmod(int(indices[place]), shape[3])
             gradient[place[0], place[1], h, w] += upstream[place]
         bound = np.prod(kernel) * _eps(dtype) * np.abs(upstream).max(initial=0) * np.prod(kernel)
-        for window in ((), (kernel, stride, padding, dilation)):
-            call = lambda put, u=upstream, i=places, s=shape, w=window: (  # noqa: E731
-                backend.max_pool2d_backward(put(u), put(i), s, *w),
+        for window, index in (((), np.int64), ((kernel, stride, padding, dilation), np.int32)):
+            call = lambda put, u=upstream, i=places, t=index, s=shape, w=window: (  # noqa: E731
+                backend.max_pool2d_backward(put(u), put(i.astype(t)), s, *w),
             )
             yield Case(f"{name} {'window' if window else 'no window'}", call, (gradient,), (bound,))
 

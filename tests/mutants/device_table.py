@@ -342,7 +342,7 @@ MUTANTS = [
         ("max_pool2d:naive", "the upper border off by one", "if (h < 0 || h >= sizes.input.h || w < 0", "if (h < -1 || h >= sizes.input.h || w < 0",
          OUTSIDE, "const T value = input[", {"disturbs": ("max_pool2d:float4",)}),
         ("max_pool2d:float4", "left and right exchanged", "indices[2 * i] = left;", "indices[2 * i] = right;"),
-        ("max_pool2d:float4", "a row of the output for one of the input", "lower = upper + sizes.input.w;", "lower = upper + sizes.output.w;"),
+        ("max_pool2d:float4", "a row of the output for one of the input", "lower = upper + static_cast<Index>(sizes.input.w);", "lower = upper + static_cast<Index>(sizes.output.w);"),
         ("max_pool2d:float4", "one thread too many", "if (2 * i >= sizes.outputs()) return;", "if (2 * i > sizes.outputs()) return;", OUTSIDE, "const float4 above"),
         ("max_pool2d_backward:gather", "the last window that holds a pixel forgotten", "const int64_t end = last_start / stride + 1;",
          "const int64_t end = last_start / stride;"),

@@ -189,15 +189,15 @@ MUTANTS = [
     SourceMutant(
         "2x2 gradient to the left of each pair only",
         "cpu/max_pool2d.cpp",
-        "const Values right = narrow == start + 1 ? values : Values{};",
-        "const Values right = narrow == start + 2 ? values : Values{};",
+        "const Values right = winner == start + 1 ? values : Values{};",
+        "const Values right = winner == start + 2 ? values : Values{};",
         "max_pool2d",
     ),
     SourceMutant(
         "2x2 gradient of the second row into the first",
         "cpu/max_pool2d.cpp",
-        "Narrow{} + static_cast<PoolInt<T>>(row * width);",
-        "Narrow{} + static_cast<PoolInt<T>>((1 - row) * width);",
+        "Offsets{} + static_cast<PoolInt<T>>(row * width);",
+        "Offsets{} + static_cast<PoolInt<T>>((1 - row) * width);",
         "max_pool2d",
     ),
     SourceMutant(

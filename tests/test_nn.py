@@ -81,10 +81,13 @@ class TestModule:
         net.tensor = Tensor.uniform(2)
         assert len(list(net.parameters())) == 2
         del net.tensor
-        with pytest.raises(AttributeError, match="Net has no attribute 'tensor'"):
+        with pytest.raises(AttributeError, match="has no attribute 'tensor'"):
             _ = net.tensor
         net.parameter = nn.Linear(1, 1)
         assert "parameter.weight" in net.state_dict() and "parameter" not in net.state_dict()
+        assert net.parameter is next(net.children())
+        with pytest.raises(TypeError, match=r"Net\.forward is a method"):
+            net.forward = nn.Linear(1, 1)
 
     def test_without_forward(self):
         with pytest.raises(NotImplementedError, match="forward"):

@@ -240,7 +240,7 @@ class Sequential(Module):
         for name, module in named.items():
             if not isinstance(module, Module):
                 raise TypeError(f"Sequential: part {name} must be a Module, got {type(module).__name__}")
-            self._modules[name] = module
+            setattr(self, name, module)
 
     def forward(self, input):
         for module in self._modules.values():

@@ -82,12 +82,16 @@ class Module:
             isinstance(value, Tensor) and value.requires_grad and value.is_leaf
         )
         if is_parameter or isinstance(value, Module):
-            for registry in (self.__dict__, self._parameters, self._modules):
-                registry.pop(name, None)
+            if callable(getattr(type(self), name, None)):
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a method; give the {type(value).__name__} another name"
+                )
+            self._forget(name)
             (self._parameters if is_parameter else self._modules)[name] = value
+            object.__setattr__(self, name, value)
         elif value is None and name in self._parameters:
             del self._parameters[name]
-            self.__dict__[name] = None
+            object.__setattr__(self, name, None)
         elif name in self._parameters or name in self._modules:
             kind = "parameter" if name in self._parameters else "module"
             raise TypeError(
@@ -96,21 +100,14 @@ class Module:
         else:
             object.__setattr__(self, name, value)
 
-    def __getattr__(self, name: str) -> Any:  # called only where the ordinary look-up found nothing
-        for registry in (self._parameters, self._modules):
-            if name in registry:
-                return registry[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
     def __delattr__(self, name: str) -> None:
-        for registry in (self._parameters, self._modules):
-            if name in registry:
-                del registry[name]
-                return
+        self._forget(name)
         object.__delattr__(self, name)
 
-    def __dir__(self):
-        return [*super().__dir__(), *self._parameters, *self._modules]
+    def _forget(self, name: str) -> None:
+        """Takes a name off the registers, which say what an attribute is; the attribute itself stays."""
+        self._parameters.pop(name, None)
+        self._modules.pop(name, None)
 
     # -----------------------------------------------------------------------------------------------------------------
     # Parts and parameters

@@ -104,34 +104,25 @@ class Node:
     `save_for_backward`, so that changing them in place is noticed and their memory is freed after backward.
     """
 
-    __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_freed",
-        "_non_differentiable",
-        "_saved",
-        "_saved_versions",
-        "edges",
-        "function",
-        "needs_input_grad",
-        "number",
-        "output_hooks",
-        "output_specs",
-    )
+    # A node is made for every op of every step, and most never get hooks, say: what they start with stands here once.
+    output_hooks: dict[int, list[Callable]] | None = None
+    _saved: tuple = ()
+    _saved_versions: Sequence[int] = ()
+    _freed = False
+    _non_differentiable: tuple = ()
 
-    def __init__(self, function: type[Function]):
+    def __init__(self, function: type[Function], edges: list[tuple[Node | Tensor, int] | None]):
         self.function = function
         self.number = next(_node_numbers)
         # One entry an input: None where no gradient is wanted, else (Node that made it or leaf Tensor, output index).
-        self.edges: list[tuple[Node | Tensor, int] | None] = []
-        self.needs_input_grad: tuple[bool, ...] = ()
+        self.edges = edges
         # One entry an output: (shape, dtype), or None where the output has no derivative.
         self.output_specs: list[Any] = []
-        self.output_hooks: dict[int, list[Callable]] | None = None
-        self._saved: tuple = ()
-        self._saved_versions: list[int] = []
-        self._freed = False
-        self._non_differentiable: tuple = ()
+
+    @property
+    def needs_input_grad(self) -> list[bool]:
+        """For each input of forward, whether its gradient is wanted."""
+        return [edge is not None for edge in self.edges]
 
     @property
     def name(self) -> str:
@@ -216,40 +207,35 @@ class Function:
     @classmethod
     def apply(cls, *inputs):
         """Computes the value for Tensors (other arguments are passed on as they are) and records it in the graph."""
-        node = Node(cls)
         recording = _grad_mode.enabled
         values = []
         edges: list[tuple[Node | Tensor, int] | None] = []
-        any_edge = False
+        is_recorded = False
         for value in inputs:
             edge = None
             if isinstance(value, Tensor):
                 if recording and value._requires_grad:
                     edge = (value.grad_fn or value, value._output_index)
-                    any_edge = True
+                    is_recorded = True
                 value = value.array
             values.append(value)
             edges.append(edge)
-        node.needs_input_grad = tuple([edge is not None for edge in edges])
 
+        node = Node(cls, edges)
         result = cls.forward(node, *values)
 
-        if type(result) is not tuple:
-            array = result if type(result) is NDArray else _as_ndarray(result, cls, "forward")
-            if not any_edge:
-                return Tensor._wrap(array)
-            node.edges = edges
-            return _attach(node, array)
-        arrays = [array if type(array) is NDArray else _as_ndarray(array, cls, "forward") for array in result]
-        if not any_edge:
-            return tuple([Tensor._wrap(array) for array in arrays])
-        node.edges = edges
-        return tuple([_attach(node, array) for array in arrays])
+        if type(result) is tuple:
+            return tuple([_output(node, array, is_recorded) for array in result])
+        return _output(node, result, is_recorded)
 
 
-def _attach(node: Node, array) -> Tensor:
-    """Wraps an output of `node` in a Tensor that remembers where it came from."""
+def _output(node: Node, array, is_recorded: bool) -> Tensor:
+    """Wraps an output of `node` in a Tensor that, where the graph is recorded, remembers where it came from."""
+    if type(array) is not NDArray:
+        array = _as_ndarray(array, node.function, "forward")
     output = Tensor._wrap(array)
+    if not is_recorded:
+        return output
     dtype = array.dtype
     marked = node._non_differentiable
     if dtype in FLOATING and not (marked and any(array is other for other in marked)):
@@ -316,20 +302,18 @@ def backward(tensor: Tensor, gradient: Tensor | None = None, retain_graph: bool 
             if isinstance(target, Node):
                 deliver(target, index, array)
             else:
-                others = (*upstream, *node._saved, *gradients[:position])
-                leaf_gradients.add(target, array, _shares_memory(array, others))
+                is_shared = array.shares_storage(*upstream, *node._saved, *gradients[:position])
+                leaf_gradients.add(target, array, is_shared)
         if not retain_graph:
             node.free()
     leaf_gradients.store()
 
 
-def _shares_memory(array, others: tuple) -> bool:
-    """Whether one of the others holds the same numbers: then `array` must be copied before it becomes a `.grad`."""
-    return array.data_ptr in [other.data_ptr for other in others if type(other) is NDArray]
-
-
 class _LeafGradients:
-    """The gradients of the leaves: summed over one backward pass, and added to `.grad` at its end."""
+    """The gradients of the leaves: summed over one backward pass, and added to `.grad` at its end.
+
+    is_shared: somebody else holds the same memory, so it is copied before it becomes a `.grad`.
+    """
 
     def __init__(self):
         self.sums: dict[Tensor, tuple[Any, bool]] = {}
@@ -386,7 +370,7 @@ def call_backward(node: Node, upstream: list) -> list:
     """Calls the op's backward and checks what it returned: readable errors for a wrong derivative."""
     result = node.function.backward(node, *upstream)
     gradients = list(result) if isinstance(result, (tuple, list)) else [result]
-    if all(gradient is None for gradient in gradients):
+    if not [gradient for gradient in gradients if gradient is not None]:
         raise RuntimeError(
             f"{node.function.__name__}.backward returned no gradient at all; is its `return` missing? "
             "(For a zero gradient, return zeros.)"
@@ -402,17 +386,13 @@ def call_backward(node: Node, upstream: list) -> list:
             continue
         if type(gradient) is not NDArray:
             gradient = gradients[index] = _as_ndarray(gradient, node.function, "backward")
-        wanted = _shape_and_dtype(*edge)
+        target, output_index = edge
+        wanted = (  # of the tensor at the end of the edge
+            target.output_specs[output_index] if isinstance(target, Node) else (target.array.shape, target.array.dtype)
+        )
         if (gradient.shape, gradient.dtype) != wanted:
             _check_gradient(f"{node.function.__name__}.backward: the gradient of input {index}", gradient, wanted)
     return gradients
-
-
-def _shape_and_dtype(target: Node | Tensor, output_index: int) -> tuple:
-    """Of the tensor at the end of an edge."""
-    if isinstance(target, Node):
-        return target.output_specs[output_index]
-    return target.array.shape, target.array.dtype
 
 
 def _check_gradient(what: str, gradient, wanted: tuple) -> None:

@@ -1,6 +1,8 @@
 // NDArray in Python, and the ways in from numpy and back. No way copies where memory can be shared.
 #include <pybind11/numpy.h>
 
+#include <algorithm>
+
 #include "../ops/fill_cast.h"
 #include "number_caster.h"
 
@@ -126,8 +128,13 @@ void bind_ndarray(py::module_& m) {
             py::arg("dtype"), py::call_guard<py::gil_scoped_release>(), "A copy with elements of another type.")
         .def("item", &item, "The one element, as a Python number.")
         .def(
-            "shares_storage", [](const NDArray& a, const NDArray& b) { return a.storage() == b.storage(); },
-            py::arg("other"))
+            "shares_storage",
+            [](const NDArray& a, const py::args& others) {
+                return std::any_of(others.begin(), others.end(), [&](const py::handle other) {
+                    return py::isinstance<NDArray>(other) && a.storage() == other.cast<const NDArray&>().storage();
+                });
+            },
+            "Whether one of the others lies in the same memory. What is no NDArray does not.")
         .def("__dlpack__", [](const NDArray& a, const py::kwargs&) { return to_dlpack(a); })
         .def(
             "__dlpack_device__", [](const NDArray& a) { return py::make_tuple(dlpack_device_type(a), 0); },

@@ -1,7 +1,6 @@
 // CPU kernel that makes a batch of the data set's bytes.
 //
-//   gather_batch   a byte has 256 values, so (x / 255 - mean) / std is computed 256 times a channel and looked up for
-//   every pixel
+//   gather_batch   row by row, (x / 255 - mean) / std for a register full of pixels at a time
 #pragma once
 
 #include "../ndarray/ndarray.h"

@@ -1,4 +1,5 @@
-"""What is measured: for every op with a choice of kernels, the same work for ours and for torch, at named sizes.
+"""What is measured: for every op, the same work for ours and for torch, at named sizes. (Not the draws, uniform and
+normal: torch's are other numbers, so that no result could be compared.)
 
 A case knows the arithmetic and the least traffic of its work: every input read once, every output written once. A
 kernel that moves more than that gets no credit for it, so its GB/s say how near it is to what the work needs.
@@ -116,6 +117,15 @@ def within_largest(units: float) -> Bound:
     def bound(unit: float, wanted: torch.Tensor, arguments: Sequence[torch.Tensor]) -> float:
         numbers = [wanted, *(argument for argument in arguments if argument.is_floating_point())]
         return units * EPS * max(float(number.abs().max()) for number in numbers)
+
+    return bound
+
+
+def within_relative(units: float) -> Bound:
+    """So many eps of each result: one rounded function of exact arguments."""
+
+    def bound(unit: float, wanted: torch.Tensor, arguments: Sequence[torch.Tensor]) -> torch.Tensor:
+        return units * EPS * wanted.abs()
 
     return bound
 
@@ -281,6 +291,103 @@ def pooling_cases(layer: str, n: int, c: int, side: int) -> list[Case]:
             same_bits,  # windows that do not overlap: nothing is added
             flops=0,
             bytes=moved,
+        ),
+    ]
+
+
+def average_cases(layer: str, n: int, c: int, side: int) -> list[Case]:
+    image, pooled = (n, c, side, side), (n, c, side // 2, side // 2)
+
+    def backward(upstream: torch.Tensor) -> Callable[[], torch.Tensor]:
+        x = upstream.new_empty(image)  # only its shape is looked at
+        return lambda: aten.avg_pool2d_backward(upstream, x, [2, 2], [2, 2], [0, 0], False, True, None)
+
+    forward = lambda x: lambda: F.avg_pool2d(x, 2)  # noqa: E731
+    return [
+        Case(
+            *("avg_pool2d", f"{layer}, forward", lambda rng: (_normal(rng, *image),)),
+            lambda x: lambda: backend.avg_pool2d(x, 2),
+            *(forward, within_sums(4, forward)),
+            flops=4 * int(np.prod(pooled)),
+            bytes=_bytes(image, pooled),
+        ),
+        Case(
+            *("avg_pool2d_backward", f"{layer}, backward", lambda rng: (_normal(rng, *pooled),)),
+            lambda u: lambda: backend.avg_pool2d_backward(u, image, 2),
+            *(backward, same_bits),  # windows that do not overlap: a division by four
+            flops=0,
+            bytes=_bytes(image, pooled),
+        ),
+    ]
+
+
+def elementwise_cases(size: str, shape: tuple[int, ...]) -> list[Case]:
+    """Every op that works element by element and is no ladder."""
+
+    def case(
+        op: str, inputs: int, bound: Bound, ours=None, by_torch=None, draw=_normal, moved: int | None = None
+    ) -> Case:
+        name = {"neg": "negative"}.get(op, op)
+        return Case(
+            *(op, size, lambda rng: tuple(draw(rng, *shape) for _ in range(inputs))),
+            ours or (lambda *arrays: lambda: getattr(backend, op)(*arrays)),
+            by_torch or (lambda *tensors: lambda: getattr(torch, name)(*tensors)),
+            bound,
+            flops=0,
+            bytes=(inputs + 1) * _bytes(shape) if moved is None else moved,
+        )
+
+    def positive(rng: np.random.Generator, *shape: int) -> np.ndarray:
+        return rng.uniform(0.5, 4.0, shape).astype(np.float32)
+
+    def masked(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        return rng.integers(0, 2, shape, dtype=np.uint8), _normal(rng, *shape), _normal(rng, *shape)
+
+    elements = int(np.prod(shape))
+    mask_bytes = 2 * _bytes(shape) + elements  # a mask's element takes a byte
+    row = (1, *shape[1:])
+    return [
+        *(case(op, 1, same_bits) for op in ("neg", "abs")),
+        *(case(op, 1, within_relative(2), draw=positive) for op in ("exp", "log", "sqrt")),
+        *(case(op, 1, within_relative(8)) for op in ("tanh", "sigmoid")),
+        *(case(op, 2, within_largest(1)) for op in ("add", "sub")),
+        case("mul", 2, within_relative(1)),
+        case("div", 2, within_relative(2), draw=positive),
+        case("pow", 2, within_relative(16), draw=positive),
+        *(case(op, 2, same_bits) for op in ("maximum", "minimum")),
+        *(case(op, 2, same_bits, moved=mask_bytes) for op in ("eq", "ne", "lt", "le", "gt", "ge")),
+        Case(
+            *("where", size, masked),
+            lambda mask, a, b: lambda: backend.where(mask, a, b),
+            lambda mask, a, b: lambda: torch.where(mask.bool(), a, b),
+            same_bits,
+            flops=0,
+            bytes=3 * _bytes(shape) + elements,
+        ),
+        case(
+            *("add_", 2, within_largest(1)),
+            lambda a, b: lambda: backend.add_(a, b),
+            lambda a, b: lambda: a.add_(b),
+        ),
+        case(
+            *("fill_", 1, same_bits),
+            lambda a: lambda: backend.fill_(a, 2.5),
+            lambda a: lambda: a.fill_(2.5),
+            moved=_bytes(shape),
+        ),
+        case(
+            *("astype", 1, same_bits),
+            lambda a: lambda: a.astype(backend.int64),
+            lambda a: lambda: a.to(torch.int64),
+            moved=3 * _bytes(shape),
+        ),
+        Case(
+            *("broadcast_to", size, lambda rng: (_normal(rng, *row),)),
+            lambda a: lambda: backend.broadcast_to(a, shape),
+            lambda a: lambda: a.expand(shape).contiguous(),
+            same_bits,
+            flops=0,
+            bytes=_bytes(row, shape),
         ),
     ]
 
@@ -466,6 +573,18 @@ def slab_cases(size: str, rows: int, columns: int) -> list[Case]:
     ]
 
 
+def select_case(size: str, rows: int, selected: int, width: int) -> Case:
+    return Case(
+        *("index_select", size),
+        lambda rng: (_normal(rng, rows, width), rng.integers(0, rows, selected)),
+        lambda x, i: lambda: backend.index_select(x, i),
+        lambda x, i: lambda: x.index_select(0, i),
+        same_bits,
+        flops=0,
+        bytes=2 * _bytes((selected, width)) + 8 * selected,
+    )
+
+
 def rows_case(size: str, rows: int, selected: int, width: int) -> Case:
     shape = (rows, width)
     by_torch = lambda u, i: lambda: u.new_zeros(shape).index_add_(0, i, u)  # noqa: E731
@@ -567,6 +686,40 @@ def losses_case(size: str, rows: int) -> Case:
     )
 
 
+def nll_cases(size: str, rows: int, classes: int) -> list[Case]:
+    shape = (rows, classes)
+
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return -np.abs(_normal(rng, *shape)), rng.integers(0, classes, rows)
+
+    def ours_backward(logs, target):
+        _, total = backend.nll_loss(logs, target)
+        one = backend.full((), 1.0, backend.float32, logs.device)
+        return lambda: backend.nll_loss_backward(one, target, shape, None, "mean", -100, total)
+
+    def torch_backward(logs: torch.Tensor, target: torch.Tensor) -> Callable[[], torch.Tensor]:
+        _, total = aten.nll_loss_forward(logs, target, None, 1, -100)
+        one = logs.new_ones(())
+        return lambda: aten.nll_loss_backward(one, logs, target, None, 1, -100, total)
+
+    return [
+        Case(
+            *("nll_loss", size, draw),
+            lambda x, t: lambda: backend.nll_loss(x, t, None, "none")[0],
+            lambda x, t: lambda: F.nll_loss(x, t, reduction="none"),
+            same_bits,  # an element is looked up and its sign changed
+            flops=0,
+            bytes=rows * (4 + 8 + 4),
+        ),
+        Case(
+            *("nll_loss_backward", size, draw, ours_backward, torch_backward),
+            within_relative(2),
+            flops=0,
+            bytes=_bytes(shape) + 8 * rows,
+        ),
+    ]
+
+
 LENET = [(6, 3, 3, 3), (6,), (16, 6, 3, 3), (16,), (120, 1024), (120,), (84, 120), (84,), (10, 84), (10,)]
 
 CASES: list[Case] = [
@@ -591,6 +744,8 @@ CASES: list[Case] = [
     *im2col_cases("64 channels of 32 x 32", 16, 64, 32, 3),
     *pooling_cases("LeNet pool1", 64, 6, 32),
     *pooling_cases("64 channels of 64 x 64", 64, 64, 64),
+    *average_cases("64 channels of 64 x 64", 64, 64, 64),
+    *elementwise_cases("16 million", (16, 1024, 1024)),
     *relu_cases("LeNet relu1", (64, 6, 32, 32)),
     *relu_cases("16 million", (16, 1024, 1024)),
     *softmax_cases("64 x 10", 64, 10),
@@ -603,6 +758,7 @@ CASES: list[Case] = [
     permute_case("transpose of 4096 x 4096", (4096, 4096), (1, 0)),
     permute_case("channels last, 64 x 64 x 56 x 56", (64, 64, 56, 56), (0, 2, 3, 1)),
     *slab_cases("halves of 4096 x 4096", 4096, 4096),
+    select_case("8192 rows of 256 out of 1000", 1000, 8192, 256),
     rows_case("8192 rows of 256 into 1000", 1000, 8192, 256),
     batch_case("64 of 50000 images", 50_000, 64),
     batch_case("1024 of 50000 images", 50_000, 1024),
@@ -610,4 +766,5 @@ CASES: list[Case] = [
     sgd_case("40 tensors of a million", [(1024, 1024)] * 40),
     losses_case("64 items", 64),
     losses_case("65536 items", 65536),
+    *nll_cases("8192 x 1000", 8192, 1000),
 ]

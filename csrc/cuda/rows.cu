@@ -3,8 +3,9 @@
 //   elements   (index_select) one thread an element
 //
 //   first      (backward) one thread an element of the upstream; of the rows with one index, the first adds up all. No
-//   two
-//              threads write one place, and the order is the index's: the same bits every time
+//              two threads write one place, and the order is the index's: the same bits every time
+//   owner      (backward) one block a row of the gradient: its threads look through the index together, then each adds
+//              up one column of the rows found. The same bits too
 //   atomic     (backward) every element of the upstream adds itself to its row
 #include "kernels.h"
 #include "launch.h"
@@ -12,7 +13,8 @@
 namespace mt {
 namespace {
 
-constexpr int kThreads = 256;  // a block
+constexpr int kThreads = 256;                // a block
+constexpr int64_t kMostBlocksBelow = 65535;  // of a grid, in its second dimension
 
 template <class T>
 __global__ void select(const T* x, const int64_t* index, T* output, int64_t count, int64_t width) {
@@ -41,6 +43,35 @@ __global__ void add_from_first(const T* upstream, const int64_t* index, T* gradi
     gradient[target * width + column] = sum;
 }
 
+// Block (target, c) owns row `target` of the gradient, of it the columns from c * kThreads on. A piece of the index at
+// a time, each thread looks at one entry, and those that hold the target are written side by side, in their order.
+template <class T>
+__global__ void add_owned(const T* upstream, const int64_t* index, T* gradient, int64_t rows, int64_t width) {
+    __shared__ int64_t found[kThreads];
+    __shared__ int counts[kThreads / 32];  // of each warp
+    const int64_t target = blockIdx.x, column = int64_t{blockIdx.y} * kThreads + threadIdx.x;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    T sum = 0;
+    for (int64_t first = 0; first < rows; first += kThreads) {
+        const int64_t row = first + threadIdx.x;
+        const bool is_found = row < rows && index[row] == target;
+        const unsigned int in_warp = __ballot_sync(0xffffffff, is_found);
+        if (lane == 0) counts[warp] = __popc(in_warp);
+        __syncthreads();
+        int before = __popc(in_warp & ((1u << lane) - 1)), all = 0;
+        for (int w = 0; w < kThreads / 32; w++) {
+            if (w < warp) before += counts[w];
+            all += counts[w];
+        }
+        if (is_found) found[before] = row;
+        __syncthreads();  // every row is noted, and every count was read: the next piece may write its own
+        if (column < width) {
+            for (int i = 0; i < all; i++) sum += upstream[found[i] * width + column];
+        }
+    }
+    if (column < width) gradient[target * width + column] = sum;
+}
+
 template <class T>
 __global__ void add_atomic(const T* upstream, const int64_t* index, T* gradient, int64_t rows, int64_t width) {
     const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -64,6 +95,16 @@ void launch_first(const NDArray& upstream, const NDArray& index, NDArray& gradie
     });
 }
 
+void launch_owner(const NDArray& upstream, const NDArray& index, NDArray& gradient) {
+    const int64_t targets = gradient.shape(0), width = gradient.size() / targets;
+    if (width > kMostBlocksBelow * kThreads) return launch_first(upstream, index, gradient);
+    dispatch_floating_device(gradient.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        launch(add_owned<T>, dim3(static_cast<unsigned int>(targets), blocks_for(width, kThreads)), kThreads, 0,
+               upstream.data<T>(), index.data<int64_t>(), gradient.data<T>(), index.size(), width);
+    });
+}
+
 void launch_atomic(const NDArray& upstream, const NDArray& index, NDArray& gradient) {
     dispatch_floating_device(gradient.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -80,6 +121,9 @@ DeviceRows<RowsKernel> index_select_rows() {
 }
 DeviceRows<RowsKernel> index_select_backward_rows() {
     return {
+        {"owner",
+         "One block a row of the gradient looks through the index and adds up the rows that it finds, in their order.",
+         75, launch_owner},
         {"first", "Of the upstream rows with one index, the first adds up all, in the index's order.", 75,
          launch_first},
         {"atomic",

@@ -518,19 +518,22 @@ def _slabs(op, rng, dtype, small):
 
 
 def _rows(op, rng, dtype, small):
-    index = np.array([4, 0, 4, 2, 4, 0], np.int64)
-    for shape in ((5, 3), (5,), (5, 2, 3)):
+    # The last one: more rows, and more columns, than a block has threads.
+    few, many = np.array([4, 0, 4, 2, 4, 0], np.int64), rng.integers(0, 3, 530)
+    for shape, index in (((5, 3), few), ((5,), few), ((5, 2, 3), few), ((4, 259), many)):
         if op == "index_select":
             x = _numbers(rng, shape, dtype)
-            yield Case(f"{shape}", lambda put, x=x: (backend.index_select(put(x), put(index)),), (x[index],), (0,))
+            call = lambda put, x=x, i=index: (backend.index_select(put(x), put(i)),)  # noqa: E731
+            yield Case(f"{shape}", call, (x[index],), (0,))
         else:
-            upstream = _numbers(rng, (6, *shape[1:]), dtype)
+            upstream = _numbers(rng, (len(index), *shape[1:]), dtype)
             wanted = np.zeros(shape)
             np.add.at(wanted, index, upstream.astype(np.float64))
-            call = lambda put, u=upstream, s=shape: (  # noqa: E731
-                backend.index_select_backward(put(u), put(index), s),
+            call = lambda put, u=upstream, i=index, s=shape: (  # noqa: E731
+                backend.index_select_backward(put(u), put(i), s),
             )
-            yield Case(f"{shape}", call, (wanted,), (3 * _eps(dtype) * np.abs(upstream).max() * 3,))
+            most = np.bincount(index).max()
+            yield Case(f"{shape}", call, (wanted,), (most * _eps(dtype) * np.abs(upstream).max() * most,))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

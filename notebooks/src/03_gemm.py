@@ -335,9 +335,9 @@ figure(*plots.roofline(points, {"float32": peak}, copy, "this machine's CPU"))
 # `results/bench_cuda.json`. The share is of what cuBLAS itself reaches on a large product in that precision.
 
 # %% tags=["nbval-ignore-output", "gpu-measurement"]
-import pathlib
+from mytensor import compare
 
-measured, file = None, pathlib.Path("../results/bench_cuda.json")
+measured, file = None, compare.results_folder() / "bench_cuda.json"
 if file.exists():
     measured = bench.load_results(file)
     print(f"{measured['machine']['gpu']}, driver {measured['machine']['driver']}, commit {measured['commit']}")

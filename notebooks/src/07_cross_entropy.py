@@ -199,8 +199,9 @@ print(f"divided twice: the gradient is {ratio:.6f} of torch's")
 # %%
 import json
 
-with open("../results/loss_scaling.json", encoding="utf-8") as file:
-    runs = json.load(file)
+from mytensor import compare
+
+runs = json.loads((compare.results_folder() / "loss_scaling.json").read_text(encoding="utf-8"))
 print(f"{runs['data']}, {runs['recipe']['epochs']} epochs, SGD with learning rate {runs['recipe']['lr']}")
 print("divided in the gradient   true loss, first to last epoch   test accuracy at the end")
 for name, run in runs["runs"].items():

@@ -34,7 +34,8 @@ import mytensor as mt
 from mytensor import compare, plots
 from mytensor.inspect.figure import figure
 
-results = compare.latest_results("../results")
+folder = compare.results_folder()
+results = compare.latest_results(folder)
 print(compare.report_table(results))
 
 # %% [markdown]
@@ -201,7 +202,7 @@ for name in compare.SCALINGS:
 # When something counts as fitting was fixed before it was run, and stands in the table:
 
 # %%
-path = compare.latest_file("../results", "sweep")
+path = compare.latest_file(folder, "sweep")
 print(compare.fits_table(compare.load_ablation(path)) if path else "the sweep: not measured yet")
 
 # %% [markdown]
@@ -343,18 +344,18 @@ for name in rungs:
 # change it, the report's recipe in full.
 
 # %%
-path = compare.latest_file("../results", "accuracy")
+path = compare.latest_file(folder, "accuracy")
 print(compare.ablation_table(compare.load_ablation(path)) if path else "the accuracy in full: not measured yet")
 
 # %% [markdown]
 # Then time and memory, which need no full training:
 
 # %%
-path = compare.latest_file("../results", "ablation") or compare.latest_file("../results", "combinations")
+path = compare.latest_file(folder, "ablation") or compare.latest_file(folder, "combinations")
 print(compare.ablation_table(compare.load_ablation(path)) if path else "time and memory: not measured yet")
 
 # %%
-if path := compare.latest_file("../results", "accuracy") or compare.latest_file("../results", "ablation"):
+if path := compare.latest_file(folder, "accuracy") or compare.latest_file(folder, "ablation"):
     display(figure(*plots.ablation_bars(compare.load_ablation(path))))
 
 # %% [markdown]
@@ -368,7 +369,7 @@ if path := compare.latest_file("../results", "accuracy") or compare.latest_file(
 # %% tags=["nbval-ignore-output"]
 from mytensor.inspect.causes import CausesInspector
 
-path = compare.latest_file("../results", "combinations")
+path = compare.latest_file(folder, "combinations")
 if path:
     recorded = compare.load_ablation(path)
 else:

@@ -60,7 +60,7 @@ def backward(u, x, w):
 
 # %% [markdown]
 # Does it hold? Every size different, so that no two axes can be swapped unseen, and a *random* upstream gradient. The bound of each element follows from its number of products and their sizes.
-# Then `check.call` runs `backward` again, with damaged arguments and without the flip of its last line: each time the comparison has to fail.
+# Then `check.call` runs `backward` again, with damaged arguments and without the flip of the kernel: each time the comparison has to fail.
 
 # %%
 import torch

@@ -254,7 +254,7 @@ print(f"one multiplication: {recorded * 1e6:.1f} µs recorded, {unrecorded * 1e6
 # %% [markdown]
 # ## 7 Exercises
 #
-# **Plant a bug.** In `backward` of section 1, write `source.grad = gradient` without the `+`. Of the leaves `x`, `w1` and `w2`, which one's check would fail? Say it first, then try it. Answer with its name, as a text.
+# **Plant a bug.** In `backward` of section 1, write `source.grad = gradient` without the `+`. Of the leaves `x`, `w1` and `w2`, which one would the check name? Say it first, then try it. Answer with its name, as a text.
 
 # %% tags=["exercise"]
 leaf_that_suffers = ...

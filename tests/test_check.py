@@ -239,8 +239,14 @@ def test_a_changed_text_is_a_mutant(capsys):
     assert np.array_equal(check.changed(product, "+=", "=")(A, B), A[:, -1:] * B[-1:])
     with pytest.raises(ValueError, match="product does not contain '-='"):
         check_product(mutants={"not there": ("-=", "+=")})
-    with pytest.raises(ValueError, match="a lambda"):
-        check.changed(lambda a: a, "a", "b")(1)
+    inner = A
+
+    def within_another(a):
+        return a + inner
+
+    for function in (lambda a: a, within_another, abs):
+        with pytest.raises(ValueError, match="wanted a function of its own, not a lambda"):
+            check.changed(function, "a", "b")(1)
     # Of a function that was wrong already, that is said, not that the mutant does not fit it any more.
     with pytest.raises(check.CheckFailed, match="elements are wrong"):
         check_product(lambda a, b: product(a, b) + 1, mutants={"not there": ("-=", "+=")})

@@ -93,7 +93,8 @@ def changed(function: Function, text: str, other: str) -> Function:
 
     @functools.wraps(function)
     def mutant(*arguments: Any, **options: Any) -> Any:
-        if _name_of(function) == "<lambda>" or function.__code__.co_freevars:
+        code = getattr(function, "__code__", None)
+        if code is None or code.co_name == "<lambda>" or code.co_freevars:
             raise ValueError("check.changed: wanted a function of its own, not a lambda or one that stands in another")
         source = textwrap.dedent(inspect.getsource(function))
         if text not in source:

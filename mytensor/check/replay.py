@@ -40,8 +40,8 @@ def call(
 
     function: returns an array, a number, or a dict of arrays by name; every element is compared.
     want: the same, computed by something else.
-    bound, reduction_length, magnitude, dtype: how large an error may be, as for check.close; a dict by the names of the
-        results where they differ. Without bound and reduction_length: the same bits, as for check.equal.
+    bound, reduction_length, magnitude, dtype: as for check.close; the first three may be dicts by the names of the
+        results. Without bound and reduction_length: the same bits, as for check.equal.
     mutants: bugs that this check claims to catch. Name -> a wrong function of the same arguments, or a pair of texts:
         `function` with the first replaced by the second in its source.
     name: for the line and the messages; left out, the function's.

@@ -39,6 +39,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = pathlib.Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
+RESULTS = ROOT / "results"
 OBJECTS = ROOT / "build" / "objects" / f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
 GENERATED = OBJECTS / "generated"
 SIMT_OBJECTS = ROOT / "build" / "simt" / OBJECTS.name
@@ -536,17 +537,24 @@ class BuildBackend(build_ext):
 
 
 class BuildPackage(build_py):
-    """Packs csrc/ as mytensor/_csrc, so that notebooks show the source that was built wherever the package lies."""
+    """Packs what notebooks show, so that they show it wherever the package lies.
+
+    csrc/ as mytensor/_csrc, the source that was built; results/ as mytensor/_results, the recorded runs.
+    """
 
     def run(self) -> None:
         super().run()
         if not self.editable_mode:
-            copy = pathlib.Path(self.build_lib, "mytensor", "_csrc")
-            shutil.rmtree(copy, ignore_errors=True)
-            for source in load_build_check().source_files(CSRC):
-                destination = copy / source.relative_to(CSRC)
-                destination.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, destination)
+            self._pack("_csrc", CSRC, load_build_check().source_files(CSRC))
+            self._pack("_results", RESULTS, sorted(RESULTS.glob("*.json")))
+
+    def _pack(self, name: str, folder: pathlib.Path, files: list[pathlib.Path]) -> None:
+        copy = pathlib.Path(self.build_lib, "mytensor", name)
+        shutil.rmtree(copy, ignore_errors=True)
+        for file in files:
+            destination = copy / file.relative_to(folder)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, destination)
 
 
 setup(

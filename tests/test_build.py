@@ -288,7 +288,7 @@ def test_build_info_and_sources_of_the_real_backend():
     assert (cuda["problem"] is None) == bool(cuda["gpus"])
 
 
-def test_an_installed_package_holds_every_file_and_the_sources(tmp_path):
+def test_an_installed_package_holds_every_file_the_sources_and_the_results(tmp_path):
     command = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     built = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
@@ -302,8 +302,10 @@ def test_an_installed_package_holds_every_file_and_the_sources(tmp_path):
         for path in (ROOT / "csrc").rglob("*")
         if path.is_file()
     }
+    results = {f"mytensor/_results/{path.name}" for path in (ROOT / "results").glob("*.json")}
     assert any(name.endswith(".js") for name in package) and any(name.endswith(".cu") for name in sources)
-    assert built == package | sources
+    assert "mytensor/_results/compare_cpu.json" in results
+    assert built == package | sources | results
 
 
 @pytest.mark.skipif(bool(mytensor_backend.simt_problem()), reason="built without the emulator")

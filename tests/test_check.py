@@ -131,6 +131,141 @@ def test_a_blind_check_is_reported(monkeypatch):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# call, changed and gradcheck
+# ---------------------------------------------------------------------------------------------------------------------
+
+A, B = np.random.default_rng(1).normal(size=(5, 7)), np.random.default_rng(2).normal(size=(7, 3))
+
+
+def product(a, b):
+    c = np.zeros((len(a), b.shape[1]))
+    for i, j, p in np.ndindex(*c.shape, len(b)):
+        c[i, j] += a[i, p] * b[p, j]
+    return c
+
+
+def check_product(function=product, **changed):
+    within = {"want": A @ B, "reduction_length": 7, "magnitude": abs(A) @ abs(B)}
+    check.call(function, A, B, **(within | changed))
+
+
+def test_a_call_is_compared_and_replayed(capsys):
+    calls = []
+
+    def counted(a, b):
+        calls.append((a is A, b is B))
+        return product(a, b)
+
+    check_product(counted, mutants={"a negated": lambda a, b: -product(a, b)})
+    # Once as it is, then three kinds of damage in each of the arguments.
+    assert calls == [(True, True)] + [(False, True)] * 3 + [(True, False)] * 3
+    assert capsys.readouterr().out == (
+        "✓ counted: every element agrees, |error| <= 2·K·eps·(|a| op |b|); 12 planted bugs rejected, "
+        "among them: a negated\n"
+    )
+    check.call(lambda x: (x.to("simt") + x.to("simt")).cpu(), mt.tensor(A), want=mt.tensor(A + A), name="there")
+    check.call(lambda n: n * n, 3, want=9, name="square", mutants={"n + n": lambda n: n + n})
+    assert capsys.readouterr().out == (
+        "✓ there: every element agrees, exactly; 8 planted bugs rejected\n"
+        "✓ square: every element agrees, exactly; 2 planted bugs rejected, among them: n + n\n"
+    )
+
+
+def test_a_wrong_call_fails():
+    with pytest.raises(check.CheckFailed, match="15 of 15 elements are wrong"):
+        check_product(lambda a, b: 2 * product(a, b))
+    with pytest.raises(check.CheckFailed, match="shape"):
+        check_product(lambda a, b: product(a, b)[:-1])
+    with pytest.raises(check.CheckFailed, match="twice: the results are"):
+        check_product(lambda a, b: {"c": product(a, b)}, name="twice")
+    with pytest.raises(check.CheckFailed, match="1 of 7 elements"):  # -0.0
+        check.call(np.negative, np.arange(7.0), want=-np.arange(7.0) + 0.0)
+
+
+def test_a_call_whose_bound_is_too_wide_is_refused():
+    with pytest.raises(
+        check.CheckFailed, match="blind: it passes with the planted bug 'the last element never written"
+    ):
+        check_product(bound=100, reduction_length=None, magnitude=None)
+    # Coarse damage to the result is noticed, finer damage to what goes in is not.
+    with pytest.raises(check.CheckFailed, match="blind: it passes with the planted bug 'argument 0 without its last"):
+        check.call(np.mean, np.linspace(1, 9, 1000), want=5, bound=0.1, dtype=np.float64)
+
+
+def test_a_mutant_that_passes_is_named():
+    with pytest.raises(check.CheckFailed, match="product: this check is blind: it passes with the planted bug 'none'"):
+        check_product(mutants={"none": product})
+
+
+def test_a_call_that_cannot_be_replayed_wrongly_is_refused():
+    """A comparison of what is finished, under the cloak of a call: damage to its result alone proves little."""
+    with pytest.raises(check.CheckFailed, match="nothing shows that this check can fail"):
+        check.call(lambda: A @ B, want=A @ B, bound=1e-12)
+    with pytest.raises(check.CheckFailed, match="nothing shows that this check can fail"):
+        check.call(lambda a: A @ B, A, want=A @ B, bound=1e-12)  # the argument has no influence
+    with pytest.raises(check.CheckFailed, match="nothing shows that this check can fail"):
+        check.call(np.abs, np.zeros((0, 3)), want=np.zeros((0, 3)))  # there is nothing to be wrong
+
+
+def test_calls_with_several_results(capsys):
+    def both(arrays):
+        return {"sum": arrays["a"] + arrays["b"], "product": arrays["a"] * arrays["b"]}
+
+    arrays = {"a": A, "b": A + 1}
+    want = {"sum": A + A + 1, "product": A * (A + 1)}
+    lengths, magnitudes = {"sum": 2, "product": 1}, {"sum": 2 * abs(A) + 1, "product": abs(want["product"])}
+    check.call(both, arrays, want=want, reduction_length=lengths, magnitude=magnitudes)
+    assert "8 planted bugs rejected" in capsys.readouterr().out
+    with pytest.raises(check.CheckFailed, match="both: product: 1 of 35 elements are wrong"):
+        wrong = want["product"].copy()
+        wrong[3, 4] += 1
+        check.call(both, arrays, want=want | {"product": wrong}, reduction_length=2, magnitude=100)
+
+
+def test_results_that_later_calls_overwrite():
+    out = np.zeros(7)
+
+    def into_one_array(x):
+        return np.negative(x, out=out)
+
+    x = np.arange(1.0, 8)
+    check.call(into_one_array, x, want=-x)
+
+
+def test_a_changed_text_is_a_mutant(capsys):
+    mutants = {"`=` for `+=`": ("+=", "="), "the last term dropped": ("len(b)", "len(b) - 1")}
+    check_product(mutants=mutants)
+    assert "13 planted bugs rejected, among them: `=` for `+=`, the last term dropped" in capsys.readouterr().out
+    assert np.array_equal(check.changed(product, "+=", "=")(A, B), A[:, -1:] * B[-1:])
+    with pytest.raises(ValueError, match="product does not contain '-='"):
+        check_product(mutants={"not there": ("-=", "+=")})
+    inner = A
+
+    def within_another(a):
+        return a + inner
+
+    for function in (lambda a: a, within_another, abs):
+        with pytest.raises(ValueError, match="wanted a function of its own, not a lambda"):
+            check.changed(function, "a", "b")(1)
+    # Of a function that was wrong already, that is said, not that the mutant does not fit it any more.
+    with pytest.raises(check.CheckFailed, match="elements are wrong"):
+        check_product(lambda a, b: product(a, b) + 1, mutants={"not there": ("-=", "+=")})
+
+
+def test_gradcheck_rejects_wrong_gradients(capsys, monkeypatch):
+    a, b = (mt.tensor(array, requires_grad=True) for array in (A, B))
+    check.gradcheck(lambda a, b: a @ b, a, b, name="matmul")
+    assert capsys.readouterr().out == (
+        "✓ matmul: every derivative agrees with finite differences, for 2 inputs; 4 planted bugs rejected\n"
+    )
+    with pytest.raises(AssertionError, match="by backward and"):
+        check.gradcheck(lambda a: a * a.detach(), a)
+    monkeypatch.setattr("mytensor.autograd.gradcheck", lambda function, inputs: True)
+    with pytest.raises(check.CheckFailed, match="blind: it passes with the gradient of input 0 doubled"):
+        check.gradcheck(lambda a: a * a, a)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # close and equal
 # ---------------------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """scripts/notebooks.py sees what a reader would stumble over; handouts have no solutions; the book folds them."""
 
+import ast
 import importlib.util
 import pathlib
 import sys
@@ -161,3 +162,73 @@ def test_the_book_folds_solutions_and_asks_for_nothing():
     page = load("book").notebook_page(NAME)
     assert page.count("<summary>Solution</summary>") == 3
     assert "<script" not in page and "$$" not in page and "<math" in page
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Every inline check is replayed with planted bugs
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def unreplayed(source):
+    """The checks in a notebook's source of which nothing shows that they can fail, as (line, what it is).
+
+    check(op, function), check.call and check.gradcheck are handed what they check, and replay it with planted bugs.
+    Whatever else compares, compares what is finished. And where a failure is caught, to be shown, a check that passes
+    must raise.
+    """
+    found = []
+    tree = compile(source, "notebook", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            found.append((node.lineno, "assert"))
+        elif isinstance(node, ast.ImportFrom) and node.module in {"mytensor.check", "mytensor.check.comparison"}:
+            found.append((node.lineno, "from mytensor.check import"))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = ast.unparse(node.func.value)
+            checks = {"call", "gradcheck", "changed"} if owner == "check" else set()
+            compares = owner == "check" or node.func.attr == "gradcheck" or node.func.attr.startswith("assert_")
+            if compares and node.func.attr not in checks:
+                found.append((node.lineno, ast.unparse(node.func)))
+        elif isinstance(node, ast.Try):
+            shown = any("check.CheckFailed" in ast.unparse(handler) for handler in node.handlers)
+            if shown and not any(isinstance(inner, ast.Raise) for part in node.orelse for inner in ast.walk(part)):
+                found.append((node.lineno, "try without else: raise"))
+    return sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("check.close(a, b, bound=1)", "check.close"),
+        ("for a in b:\n    check.equal(a, b)", "check.equal"),
+        ("check.examine('relu', mt.relu)", "check.examine"),
+        ("assert a == b", "assert"),
+        ("from mytensor.check import close", "from mytensor.check import"),
+        ("mt.autograd.gradcheck(f, [x])", "mt.autograd.gradcheck"),
+        ("np.testing.assert_allclose(a, b)", "np.testing.assert_allclose"),
+        ("try:\n    check('relu', wrong)\nexcept check.CheckFailed:\n    print()", "try without else: raise"),
+    ],
+)
+def test_checks_that_are_not_replayed_are_seen(source, what):
+    assert [name for _, name in unreplayed(source)] == [what]
+
+
+def test_checks_that_are_replayed_are_let_pass():
+    assert not unreplayed(
+        "check('relu', mt.relu)\ncheck.call(f, x, want=y, mutants={'m': check.changed(f, 'a', 'b')})\n"
+        "check.gradcheck(f, x)\n"
+        "try:\n    check('relu', f)\nexcept check.CheckFailed:\n    print()\nelse:\n    raise AssertionError"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="it still asserts"))
+        if name == "10_cifar10_training"
+        else name
+        for name in TOOL.all_names()
+    ],
+)
+def test_every_inline_check_is_replayed(name):
+    assert unreplayed((TOOL.SOURCES / f"{name}.py").read_text(encoding="utf-8")) == []

@@ -3,6 +3,8 @@
     from mytensor import check
 
     check("conv2d", F.conv2d)                       # an op: output and all gradients, against torch in float64
+    check.call(three_loops, a, b, want=a @ b, reduction_length=21, magnitude=abs(a) @ abs(b))
+    check.gradcheck(Cube.apply, x)                  # a backward rule, against finite differences
     check.close(got, want, reduction_length=27, magnitude=...)
     check.equal(got, want)                          # the same bits
 
@@ -35,8 +37,9 @@ from typing import Any
 
 from mytensor.check.comparison import CheckFailed, close, equal
 from mytensor.check.operation import Report, examine, names, op
+from mytensor.check.replay import call, changed, gradcheck
 
-__all__ = ["CheckFailed", "Report", "close", "equal", "examine", "names", "op"]
+__all__ = ["CheckFailed", "Report", "call", "changed", "close", "equal", "examine", "gradcheck", "names", "op"]
 
 
 class _CallableModule(types.ModuleType):

@@ -82,11 +82,28 @@ def _upstream_ignored(attempt: Attempt) -> Results | None:
     return _differing(attempt, {key: ones[key] for key in _gradients(attempt)})
 
 
+def _last_changed(values: np.ndarray) -> np.ndarray:
+    values.reshape(-1)[-1:] = not values.reshape(-1)[-1]  # 0, or 1 where it was 0
+    return values
+
+
+# What a kernel leaves in a result when it goes wrong.
+RESULT_CHANGES: dict[str, Change] = {
+    "the last element never written (stale)": lambda values: _with_last(values, values.reshape(-1)[0]),
+    "an element is NaN": lambda values: _with_last(values, np.nan),
+    "channels exchanged": _channels_exchanged,
+    "rows and columns mixed up": _rows_and_columns_mixed,
+}
+
+# What a kernel sees of an argument that it reads wrongly: not to the end, backwards, from the wrong place.
+ARGUMENT_CHANGES: dict[str, Change] = {
+    "without its last element": _last_changed,
+    "turned round": np.flip,
+    "moved by one place": lambda values: np.roll(values, 1),
+}
+
 COMMON = (
-    Mutant("the last element never written (stale)", _each(lambda values: _with_last(values, values.reshape(-1)[0]))),
-    Mutant("an element is NaN", _each(lambda values: _with_last(values, np.nan))),
-    Mutant("channels exchanged", _each(_channels_exchanged)),
-    Mutant("rows and columns mixed up", _each(_rows_and_columns_mixed)),
+    *(Mutant(name, _each(change)) for name, change in RESULT_CHANGES.items()),
     Mutant("gradients exchanged between channels", _each(_channels_exchanged, gradients_only=True)),
     Mutant(
         "gradient scaled by the batch size", _each(lambda values: values * values.dtype.type(2), gradients_only=True)

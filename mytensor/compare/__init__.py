@@ -27,6 +27,7 @@ _MODULE_OF = {
     "load_results": "results",
     "save_results": "results",
     "report_table": "report",
+    "results_folder": "report",
     "summaries": "results",
     "summary_table": "results",
     "table": "results",

@@ -21,6 +21,13 @@ class Reported:
 REPORTED = (Reported("the report's framework", 0.5407, 327), Reported("the report's PyTorch", 0.6678, 303))
 
 
+def results_folder() -> Path:
+    """The recorded runs that the notebooks discuss: `results/` in a clone; an installed package carries a copy."""
+    package = Path(__file__).resolve().parent.parent
+    copy = package / "_results"
+    return copy if copy.is_dir() else package.parent / "results"
+
+
 def latest_results(folder: str | Path) -> dict[str, Any]:
     """The comparison on a GPU where there is one in the folder (compare_cuda.json), else that on the CPU."""
     path = latest_file(folder, "compare")

@@ -109,8 +109,7 @@ print(back)
 # %%
 from mytensor import check
 
-check.equal(back, x + x)
-print("computed there and computed here: the same bits")
+check.call(lambda x: (x.to(device) + x.to(device)).cpu(), x, want=x + x, name="computed there and computed here")
 
 # %% [markdown]
 # ## 5 The first operation
@@ -139,13 +138,16 @@ check("relu", mt.relu)
 
 # %% [markdown]
 # A check that cannot fail is worth nothing. So `check` also plants known bugs in the results and demands that it would
-# have noticed each one. Here is one of mine, a ReLU that leaks a little below zero:
+# have noticed each one; `check.call` above called the function again, with damaged arguments. Here is one of mine, a ReLU
+# that leaks a little below zero:
 
 # %% tags=["nbval-ignore-output"]
 try:
     check("relu", lambda x: mt.relu(x) + 0.001 * x)
 except check.CheckFailed as failed:
     print(failed)
+else:
+    raise AssertionError("the leak was not noticed")
 
 # %% [markdown]
 # ## 7 The kernel

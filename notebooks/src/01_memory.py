@@ -75,18 +75,25 @@ def places(function):
     return np.array([function(index, shape) for index in np.ndindex(*shape)])
 
 
+def exchanged(index, shape):
+    return flat_index(index, (2, 4, 3, 5))
+
+
 want = np.array([(twin[index].data_ptr() - twin.data_ptr()) // 4 for index in np.ndindex(*shape)])
-check.equal(places(flat_index), want, name="place")
-print(f"flat_index finds all {want.size} elements where torch has them")
+exchange = {"two lengths exchanged": lambda _: places(exchanged)}
+check.call(places, flat_index, want=want, mutants=exchange, name="flat_index")
 
 # %% [markdown]
-# And the comparison can fail: with two lengths exchanged it must.
+# The line says that the check can fail: it was repeated on damaged results and with two lengths exchanged, and each time
+# it had to. What it then says:
 
 # %% tags=["nbval-ignore-output"]
 try:
-    check.equal(places(lambda index, shape: flat_index(index, (2, 4, 3, 5))), want, name="place")
+    check.call(places, exchanged, want=want, name="exchanged")
 except check.CheckFailed as failed:
     print(failed)
+else:
+    raise AssertionError("the exchanged lengths were not noticed")
 
 # %% [markdown]
 # ## 3 What shares, and what copies
@@ -115,8 +122,7 @@ check("transpose", mt.ops.transpose)
 there = x.to("simt")
 back = (there * 2).cpu()
 print(f"x on {x.device}, there on {there.device}, back on {back.device}")
-check.equal(back, x * 2)
-print("the numbers came back as the bits they were")
+check.call(lambda x: (x.to("simt") * 2).cpu(), x, want=x * 2, name="there and back")
 
 # %% [markdown]
 # Mixing the two sides up is an exception that says what to do, not a crash:
@@ -269,14 +275,25 @@ class Compiled:
 
 random = np.random.default_rng(0)
 requests = [(int(size), int(freed)) for size, freed in zip(random.integers(1, 5000, 400), random.integers(0, 12, 400))]
+
+
+def hits_of_model(size_class):
+    return replay(CachingAllocator(size_class), requests)
+
+
+def powers_of_two(size):
+    return 1 << max(6, (size - 1).bit_length())
+
+
 want = replay(Compiled(), requests)
-check.equal(replay(CachingAllocator(size_class), requests), want, name="hits")
+wrong = {
+    "no classes": lambda _: hits_of_model(lambda size: size),
+    "powers of two": lambda _: hits_of_model(powers_of_two),
+}
+check.call(hits_of_model, size_class, want=want, mutants=wrong, name="the model's hits")
 print(f"model and compiled allocator: {want} of {len(requests)} requests served from the cache")
-for name, wrong in {
-    "no classes": lambda size: size,
-    "powers of two": lambda size: 1 << max(6, (size - 1).bit_length()),
-}.items():
-    print(f"with {name}: {replay(CachingAllocator(wrong), requests)}, and the comparison would have failed")
+for name, hits in wrong.items():
+    print(f"with {name}: {hits(size_class)}")
 
 # %% [markdown]
 # ## 7 Compiled

@@ -55,8 +55,8 @@ def torch_conv2d(image, weight):
 
 K = weight[0].size  # each output pixel is a sum of K products
 magnitude = torch_conv2d(abs(image), abs(weight))
-check.close(conv2d_loops(image, weight), torch_conv2d(image, weight), reduction_length=K, magnitude=magnitude)
-print(f"seven loops = torch.conv2d, every one of {magnitude.size} elements within the rounding of {K} products")
+want, flipped = torch_conv2d(image, weight), {"the kernel flipped": ("y + r, x + s", "y + kh - 1 - r, x + kw - 1 - s")}
+check.call(conv2d_loops, image, weight, want=want, reduction_length=K, magnitude=magnitude, mutants=flipped)
 
 # %% [markdown]
 # ## 2 The idea
@@ -73,12 +73,13 @@ def im2col(image, kh, kw):
 
 
 # %%
-columns = im2col(image[0], 3, 2)
-product = weight.reshape(4, -1) @ columns
-print(f"{weight.reshape(4, -1).shape} @ {columns.shape} -> {product.shape}")
-check.close(
-    product.reshape(4, 5, 5), torch_conv2d(image, weight)[0], reduction_length=K, magnitude=magnitude[0], name="product"
-)
+def by_columns(image, weight):
+    columns = im2col(image, 3, 2)
+    return (weight.reshape(4, -1) @ columns).reshape(4, 5, 5)
+
+
+print(f"{weight.reshape(4, -1).shape} @ {im2col(image[0], 3, 2).shape}")
+check.call(by_columns, image[0], weight, want=want[0], reduction_length=K, magnitude=magnitude[0])
 
 # %% [markdown]
 # ## 3 Compiled
@@ -150,15 +151,21 @@ print(f"it is the pixel image[{c}, {y_out - 1 + r}, {x_out - 1 + s}] = {addresse
 # %%
 image_on_simt = mt.tensor(addresses[None].astype(np.float32), device="simt")
 with mt.use_kernel("im2col", "naive"), mt.simt.trace() as trace:
-    matrix = F.unfold(image_on_simt, kernel_size=3, padding=1)
+    F.unfold(image_on_simt, kernel_size=3, padding=1)
 
 accesses = trace.launches[0].accesses
 for access in accesses[accesses["block"] * 256 + accesses["thread"] == i]:
     print(f"{access['kind']:5} {access['array']}[{access['index']}], value {access['value']:g}")
 
+
 # %%
-check.close(matrix.cpu(), F.unfold(image_on_simt.cpu(), kernel_size=3, padding=1), bound=0)
-print("the CUDA kernel and the C++ kernel give the same matrix")
+def on_simt(image):
+    with mt.use_kernel("im2col", "naive"):
+        return F.unfold(image.to("simt"), kernel_size=3, padding=1).cpu()
+
+
+image_on_cpu = image_on_simt.cpu()
+check.call(on_simt, image_on_cpu, want=F.unfold(image_on_cpu, kernel_size=3, padding=1), name="CUDA kernel, C++ kernel")
 
 # %% [markdown]
 # ## 6 Thirty-two threads at a time
@@ -235,11 +242,21 @@ for kernel in mt.kernels("conv2d", device="cpu"):
 geometry = {"kernel_size": (3, 2), "padding": (1, 0), "stride": (2, 1)}
 x = mt.tensor(random.standard_normal((2, 3, 7, 6)))
 c = mt.tensor(random.standard_normal(F.unfold(x, **geometry).shape))
-left = (F.unfold(x, **geometry) * c).sum()
-right = (x * F.fold(c, output_size=(7, 6), **geometry)).sum()
 terms = (F.unfold(x, **geometry) * c).numpy()
-check.close(left, right, reduction_length=terms.size, magnitude=abs(terms).sum())
-print("the dot products agree")
+
+
+def right_side(x, c):
+    return (x * F.fold(c, output_size=(7, 6), **geometry)).sum()
+
+
+def averaging(x, c):
+    copies = F.fold(mt.ones_like(c), output_size=(7, 6), **geometry)
+    return right_side(x / copies, c)
+
+
+within = {"reduction_length": terms.size, "magnitude": abs(terms).sum()}
+mean_for_sum = {"the mean of the copies for their sum": averaging}
+check.call(right_side, x, c, want=terms.sum(), **within, mutants=mean_for_sum, name="the dot products")
 
 # %%
 check("fold", F.fold)

@@ -45,8 +45,8 @@ def torch_product(a, b):
     return (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
 
 
-check.close(three_loops(a, b), torch_product(a, b), reduction_length=21, magnitude=torch_product(abs(a), abs(b)))
-print("three loops = torch's product, every element within the rounding of 21 products")
+within = {"reduction_length": 21, "magnitude": torch_product(abs(a), abs(b))}  # the rounding of 21 products
+check.call(three_loops, a, b, want=torch_product(a, b), **within, mutants={"`=` for `+=`": ("+=", "=")})
 
 # %% [markdown]
 # Each turn of the inner loop multiplies and adds: $2mnk$ floating-point operations. And it *reads two numbers*. That is
@@ -80,8 +80,9 @@ def in_tiles(a, b, tile):
 
 
 # %%
-check.close(in_tiles(a, b, 4), torch_product(a, b), reduction_length=21, magnitude=torch_product(abs(a), abs(b)))
-print("the same product, in tiles of 4 x 4, the last ones smaller")
+wrong = {"`=` for `+=`": ("+=", "="), "the last tile left out": ("range(0, k, tile)", "range(0, k - k % tile, tile)")}
+check.call(in_tiles, a, b, 4, want=torch_product(a, b), **within, mutants=wrong)
+print("in tiles of 4 x 4, the last ones smaller")
 
 # %% [markdown]
 # With tiles of $T \times T$, every number is read from memory $T$ times less often: $2mnk / T$ reads. All rungs of the
@@ -120,23 +121,26 @@ def bound_of(name, k):
     return (2 * u + u * u + (k + 2) * np.finfo(np.float32).eps) * magnitude
 
 
+def on_simt(a, b):
+    return (mt.tensor(a, device="simt") @ mt.tensor(b, device="simt")).cpu()
+
+
 for name in ladder:
     with mt.use_kernel("matmul", name):
-        product = mt.tensor(a, device="simt") @ mt.tensor(b, device="simt")
-    check.close(product.cpu(), wanted, bound=bound_of(name, 70), dtype=np.float32, name=name)
-    print(f"{name:17} every one of {wanted.size} elements within its bound")
+        check.call(on_simt, a, b, want=wanted, bound=bound_of(name, 70), dtype=np.float32, name=name)
 
 # %% [markdown]
 # And the bound is sharp enough to tell them apart: by the bound of the exact kernels, the tensor cores are wrong.
 
 # %%
 for name in rounding:
-    with mt.use_kernel("matmul", name):
-        product = mt.tensor(a, device="simt") @ mt.tensor(b, device="simt")
     try:
-        check.close(product.cpu(), wanted, bound=bound_of("tiled", 70), dtype=np.float32)
+        with mt.use_kernel("matmul", name):
+            check.call(on_simt, a, b, want=wanted, bound=bound_of("tiled", 70), dtype=np.float32)
     except check.CheckFailed:
         print(f"{name}: not a float32 product")
+    else:
+        raise AssertionError(f"{name} passes as a float32 product")
 
 # %% [markdown]
 # ## 4 Neighbours
@@ -331,9 +335,9 @@ figure(*plots.roofline(points, {"float32": peak}, copy, "this machine's CPU"))
 # `results/bench_cuda.json`. The share is of what cuBLAS itself reaches on a large product in that precision.
 
 # %% tags=["nbval-ignore-output", "gpu-measurement"]
-import pathlib
+from mytensor import compare
 
-measured, file = None, pathlib.Path("../results/bench_cuda.json")
+measured, file = None, compare.results_folder() / "bench_cuda.json"
 if file.exists():
     measured = bench.load_results(file)
     print(f"{measured['machine']['gpu']}, driver {measured['machine']['driver']}, commit {measured['commit']}")

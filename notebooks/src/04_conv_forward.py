@@ -54,11 +54,15 @@ F.conv2d(mt.zeros(1, 3, 4, 4), mt.zeros(8, 3, 7, 7), padding=1)
 #
 # With notebook 02's columns, a convolution is three lines:
 
+
 # %%
+def by_product(x, weight, bias):
+    columns = F.unfold(x, kernel_size=3, padding=1)  # (2, 27, 1024)
+    product = mt.stack([weight.reshape(8, 27) @ image for image in columns])  # (2, 8, 1024)
+    return product.reshape(2, 8, 32, 32) + bias.reshape(1, 8, 1, 1)
+
+
 weight, bias = mt.randn(8, 3, 3, 3), mt.randn(8)
-columns = F.unfold(x, kernel_size=3, padding=1)  # (2, 27, 1024)
-product = mt.stack([weight.reshape(8, 27) @ image for image in columns])  # (2, 8, 1024)
-by_product = product.reshape(2, 8, 32, 32) + bias.reshape(1, 8, 1, 1)
 
 # %% [markdown]
 # ## 3 Is it right?
@@ -66,9 +70,10 @@ by_product = product.reshape(2, 8, 32, 32) + bias.reshape(1, 8, 1, 1)
 # %%
 from mytensor import check
 
+want, wrong = F.conv2d(x, weight, bias, padding=1), {"the bias forgotten": (" + bias", " + 0 * bias")}
 magnitude = F.conv2d(x.abs(), weight.abs(), bias.abs(), padding=1)
-check.close(by_product, F.conv2d(x, weight, bias, padding=1), reduction_length=28, magnitude=magnitude)
-print("unfold and a matrix product = F.conv2d, within the rounding of 28 terms")
+within = {"reduction_length": 28, "magnitude": magnitude}  # 27 products and the bias
+check.call(by_product, x, weight, bias, want=want, **within, mutants=wrong)
 
 # %%
 check("conv2d", F.conv2d)
@@ -102,9 +107,15 @@ results = {}
 for name in names:
     with mt.use_kernel("conv2d", name):
         results[name] = F.conv2d(x, weight, bias, padding=1)
-for result in results.values():
-    check.close(result, results["loops"], reduction_length=28, magnitude=magnitude)
-print("all within the bound of 28 terms")
+
+
+def by_kernel(x, weight, bias):
+    return F.conv2d(x, weight, bias, padding=1)
+
+
+for name in names:
+    with mt.use_kernel("conv2d", name):
+        check.call(by_kernel, x, weight, bias, want=results["loops"], **within, name=name)
 
 # %% tags=["nbval-ignore-output"]
 for name, result in results.items():

@@ -55,11 +55,12 @@ def backward(u, x, w):
     grad_w = np.einsum("oij,crsij->ocrs", u, windows(x, *u.shape[1:]))
     padded = np.pad(u, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1)))
     grad_x = np.einsum("ohwrs,ocrs->chw", windows(padded, kh, kw), w[:, :, ::-1, ::-1])
-    return grad_x, grad_w, grad_b
+    return {"input": grad_x, "weight": grad_w, "bias": grad_b}
 
 
 # %% [markdown]
 # Does it hold? Every size different, so that no two axes can be swapped unseen, and a *random* upstream gradient. The bound of each element follows from its number of products and their sizes.
+# Then `check.call` runs `backward` again, with damaged arguments and without the flip of the kernel: each time the comparison has to fail.
 
 # %%
 import torch
@@ -72,11 +73,10 @@ u = rng.normal(size=forward(x, w, b).shape)
 tx, tw, tb = (torch.tensor(a, requires_grad=True) for a in (x, w, b))
 torch.nn.functional.conv2d(tx, tw, tb).backward(torch.tensor(u))
 
-ours, theirs, magnitudes = backward(u, x, w), (tx.grad, tw.grad, tb.grad), backward(abs(u), abs(x), abs(w))
+want = {"input": tx.grad, "weight": tw.grad, "bias": tb.grad}
 products = {"input": w[:, 0].size, "weight": u[0].size, "bias": u[0].size}
-for name, got, want, magnitude in zip(products, ours, theirs, magnitudes):
-    check.close(got, want, reduction_length=products[name], magnitude=magnitude, name=name)
-    print(f"gradient of the {name}: all {got.size} elements agree with torch")
+within = {"reduction_length": products, "magnitude": backward(abs(u), abs(x), abs(w))}
+check.call(backward, u, x, w, want=want, **within, mutants={"the kernel not flipped": ("w[:, :, ::-1, ::-1]", "w")})
 
 # %% [markdown]
 # ## 3 The compiled kernels
@@ -158,23 +158,48 @@ inside = (slice(None), slice(2, -2), slice(4, -4))  # pixels that every tap of t
 # With ones, the sum over the taps does not care about their order, so away from the border right and wrong agree. So do the totals, everywhere:
 
 # %%
-right, wrong = backward(ones, x, w)[0], wrong_backward(ones, x, w)
+right, wrong = backward(ones, x, w)["input"], wrong_backward(ones, x, w)
 print("all ones, inside the border: agree?", np.allclose(right[inside], wrong[inside]))
 print("all ones, sum of all elements: agree?", np.allclose(right.sum(), wrong.sum()))
 
-right, wrong = backward(random, x, w)[0], wrong_backward(random, x, w)
+right, wrong = backward(random, x, w)["input"], wrong_backward(random, x, w)
 print("random,   inside the border: agree?", np.allclose(right[inside], wrong[inside]))
 
 # %% [markdown]
 # A check worth having uses a random upstream gradient, compares every element, and has been seen to fail:
 
+
 # %%
-magnitude = backward(abs(random), abs(x), abs(w))[0]
-check.close(backward(random, x, w)[0], right, reduction_length=w[:, 0].size, magnitude=magnitude)
+def torch_input_gradient(u, w):
+    leaf = torch.tensor(x, requires_grad=True)
+    torch.nn.functional.conv2d(leaf, torch.tensor(w)).backward(torch.tensor(u))
+    return leaf.grad
+
+
+def input_gradient(u, w, inside=...):
+    return backward(u, x, w)["input"][inside]
+
+
+def not_flipped(u, w, inside=...):
+    return wrong_backward(u, x, w)[inside]
+
+
+want = torch_input_gradient(random, w)
+within = {"reduction_length": w[:, 0].size, "magnitude": input_gradient(abs(random), abs(w))}
+check.call(input_gradient, random, w, want=want, **within, mutants={"the kernel not flipped": not_flipped})
+
+# %% [markdown]
+# And the popular test, away from the border? `check.call` refuses it:
+
+# %%
+want = torch_input_gradient(ones, w)[inside]
+within = {"reduction_length": w[:, 0].size, "magnitude": input_gradient(ones, abs(w), inside)}
 try:
-    check.close(wrong, right, reduction_length=w[:, 0].size, magnitude=magnitude)
-except check.CheckFailed:
-    print("the kernel not flipped: rejected")
+    check.call(input_gradient, ones, w, inside, want=want, **within, mutants={"the kernel not flipped": not_flipped})
+except check.CheckFailed as failed:
+    print(failed)
+else:
+    raise AssertionError("a blind check was not noticed")
 
 # %% [markdown]
 # ## 6 Finite differences
@@ -186,9 +211,7 @@ except check.CheckFailed:
 import mytensor as mt
 
 inputs = [mt.tensor(rng.normal(size=size), requires_grad=True) for size in ((2, 4, 5, 6), (6, 2, 3, 2), (6,))]
-print(
-    "gradcheck:", mt.autograd.gradcheck(lambda x, w, b: F.conv2d(x, w, b, stride=(1, 2), padding=1, groups=2), inputs)
-)
+check.gradcheck(lambda x, w, b: F.conv2d(x, w, b, stride=(1, 2), padding=1, groups=2), *inputs, name="F.conv2d")
 
 # %% [markdown]
 # ## 7 What it costs

@@ -48,9 +48,20 @@ print("average\n", mytensor_backend.avg_pool2d(x, 2).numpy()[0, 0])
 import torch
 from mytensor import check
 
-_, torch_indices = torch.nn.functional.max_pool2d(torch.tensor(image)[None, None], 2, return_indices=True)
-check.equal(indices, torch_indices)
-print("the same indices as torch, ties included:", indices.numpy().ravel())
+
+def winners(image):
+    _, indices = mytensor_backend.max_pool2d(mytensor_backend.from_numpy(image), 2)
+    return indices.numpy()
+
+
+def last_winners(image):
+    return 15 - np.flip(winners(np.flip(image).copy()))  # pooled upside down: the last of equals is met first
+
+
+image4d = image.reshape(1, 1, 4, 4)
+_, torch_indices = torch.nn.functional.max_pool2d(torch.tensor(image4d), 2, return_indices=True)
+check.call(winners, image4d, want=torch_indices, mutants={"the last of equal elements wins": last_winners})
+print("the same indices as torch, ties included:", winners(image4d).ravel())
 
 # %% [markdown]
 # ## 3 Backward

@@ -78,13 +78,18 @@ for scale in (1, 10, 40, 100, 10_000):
 import torch
 from mytensor import check
 
+
+def losses(logits, target, loss=stable_loss):
+    return np.array([loss(z, t) for z, t in zip(logits, target)])
+
+
 rng = np.random.default_rng(7)
-for scale in (1, 10_000):
-    logits, target = rng.normal(size=(5, 7)) * scale, rng.integers(0, 7, size=5)
-    ours = np.array([stable_loss(z, t) for z, t in zip(logits, target)])
-    theirs = torch.nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(target), reduction="none")
-    check.close(ours, theirs, reduction_length=7, magnitude=2 * abs(logits).max(axis=1) + 1)
-    print(f"stable_loss agrees with torch for logits around {scale:,}")
+logits, target = rng.normal(size=(10, 7)), rng.integers(0, 7, size=10)
+logits[5:] *= 10_000
+theirs = torch.nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(target), reduction="none")
+within = {"reduction_length": 7, "magnitude": 2 * abs(logits).max(axis=1) + 1}
+not_subtracted = {"the maximum not subtracted": lambda logits, target: losses(logits, target, naive_loss)}
+check.call(losses, logits, target, want=theirs, **within, mutants=not_subtracted, name="stable_loss")
 
 # %% [markdown]
 # ## 4 The compiled kernels
@@ -124,16 +129,19 @@ check("cross_entropy", F.cross_entropy)
 #
 # No division by a small probability, no overflow: this is why softmax and the logarithm are one op.
 
-# %%
-z = mt.tensor(rng.normal(size=(4, 5)), requires_grad=True)
-t = mt.tensor(np.array([1, 0, 4, 2]))
-F.cross_entropy(z, t, reduction="sum").backward()
 
-p = F.softmax(z.detach(), dim=1).numpy()
-y = np.eye(5)[t.numpy()]
-check.close(z.grad, p - y, reduction_length=5, magnitude=p + y)
-print("the gradient of the summed loss is p - y")
-print("each row of the gradient sums to 0:", bool(np.abs(z.grad.numpy().sum(axis=1)).max() < 1e-15))
+# %%
+def gradient(z):
+    leaf = mt.tensor(z, requires_grad=True)
+    F.cross_entropy(leaf, t, reduction="sum").backward()
+    return leaf.grad
+
+
+z, t = rng.normal(size=(4, 5)), mt.tensor(np.array([1, 0, 4, 2]))
+p, y = F.softmax(mt.tensor(z), dim=1).numpy(), np.eye(5)[t.numpy()]
+divided = {"divided by the batch": ('reduction="sum"', 'reduction="mean"')}
+check.call(gradient, z, want=p - y, reduction_length=5, magnitude=p + y, mutants=divided, name="p - y")
+print("each row of the gradient sums to 0:", bool(np.abs(gradient(z).numpy().sum(axis=1)).max() < 1e-15))
 
 # %% [markdown]
 # ## 6 Look inside
@@ -158,17 +166,26 @@ inspector
 # The mean over a batch of $N$ divides the loss **and** the gradient by $N$. Divide a second time, in the kernel *and* in the training loop, say, and nothing looks broken: the loss
 # still falls, just 64 times as slowly at batch 64, as if the learning rate were 0.01 / 64. A check of the gradient against torch sees it at once; a falling loss never will.
 
+
 # %%
+def gradient_of_mean(logits):
+    ours = mt.tensor(logits, requires_grad=True)
+    F.cross_entropy(ours, mt.tensor(target)).backward()
+    return ours.grad
+
+
+def divided_twice(logits):
+    return gradient_of_mean(logits) / 64
+
+
 logits = rng.normal(size=(64, 10)).astype(np.float32)
 target = rng.integers(0, 10, size=64)
-ours = mt.tensor(logits, requires_grad=True)
-F.cross_entropy(ours, mt.tensor(target)).backward()
 theirs = torch.tensor(logits, requires_grad=True)
 torch.nn.functional.cross_entropy(theirs, torch.tensor(target)).backward()
 
-probabilities = F.softmax(ours.detach(), dim=1).numpy()
-check.close(ours.grad, theirs.grad, reduction_length=10, magnitude=(probabilities + 1) / 64)
-ratio = (ours.grad.numpy() / 64 / theirs.grad.numpy()).mean()
+within = {"reduction_length": 10, "magnitude": (F.softmax(mt.tensor(logits), dim=1).numpy() + 1) / 64}
+check.call(gradient_of_mean, logits, want=theirs.grad, **within, mutants={"divided twice": divided_twice})
+ratio = (divided_twice(logits).numpy() / theirs.grad.numpy()).mean()
 print(f"divided twice: the gradient is {ratio:.6f} of torch's")
 
 # %% [markdown]
@@ -182,8 +199,9 @@ print(f"divided twice: the gradient is {ratio:.6f} of torch's")
 # %%
 import json
 
-with open("../results/loss_scaling.json", encoding="utf-8") as file:
-    runs = json.load(file)
+from mytensor import compare
+
+runs = json.loads((compare.results_folder() / "loss_scaling.json").read_text(encoding="utf-8"))
 print(f"{runs['data']}, {runs['recipe']['epochs']} epochs, SGD with learning rate {runs['recipe']['lr']}")
 print("divided in the gradient   true loss, first to last epoch   test accuracy at the end")
 for name, run in runs["runs"].items():

@@ -95,16 +95,22 @@ from mytensor import check
 rng = np.random.default_rng(8)
 arrays = dict(x=rng.normal(size=(5, 3)), w1=rng.normal(size=(3, 4)), w2=rng.normal(size=(4, 3)))
 
-v = {name: Value(a) for name, a in arrays.items()}
-hidden = relu(matmul(v["x"], v["w1"]))
-loss = total(multiply(add(matmul(hidden, v["w2"]), v["x"]), v["x"]))
-backward(loss)
+
+def sixty_lines(x, w1, w2, backward=backward):
+    v = {"x": Value(x), "w1": Value(w1), "w2": Value(w2)}
+    hidden = relu(matmul(v["x"], v["w1"]))
+    backward(total(multiply(add(matmul(hidden, v["w2"]), v["x"]), v["x"])))
+    return {name: value.grad for name, value in v.items()}
+
+
+def overwriting(x, w1, w2):
+    return sixty_lines(x, w1, w2, check.changed(backward, "source.grad + gradient", "gradient"))
+
 
 t = {name: torch.tensor(a, requires_grad=True) for name, a in arrays.items()}
 ((torch.relu(t["x"] @ t["w1"]) @ t["w2"] + t["x"]) * t["x"]).sum().backward()
-for name in arrays:
-    check.close(v[name].grad, t[name].grad, bound=1e-13, name=name)
-    print(f"sixty lines: the gradient of {name} agrees with torch")
+want = {name: leaf.grad for name, leaf in t.items()}
+check.call(sixty_lines, *arrays.values(), want=want, bound=1e-13, mutants={"`=` for `+`": overwriting})
 
 # %% [markdown]
 # ## 2 The same in mytensor
@@ -121,17 +127,19 @@ source(activation.ReLU)
 import mytensor as mt
 
 
-def mytensor_loss():
-    leaves = {name: mt.tensor(a, requires_grad=True) for name, a in arrays.items()}
+def mytensor_loss(*values):
+    leaves = {name: mt.tensor(a, requires_grad=True) for name, a in zip(arrays, values)}
     x, w1, w2 = leaves.values()
     return ((mt.relu(x @ w1) @ w2 + x) * x).sum(), leaves
 
 
-loss, leaves = mytensor_loss()
-loss.backward()
-for name in arrays:
-    check.close(leaves[name].grad, t[name].grad, bound=1e-13, name=name)
-    print(f"mytensor: the gradient of {name} agrees with torch")
+def mytensor_gradients(*values):
+    loss, leaves = mytensor_loss(*values)
+    loss.backward()
+    return {name: leaf.grad for name, leaf in leaves.items()}
+
+
+check.call(mytensor_gradients, *arrays.values(), want=want, bound=1e-13)
 
 # %% [markdown]
 # ## 3 Look inside
@@ -142,7 +150,7 @@ for name in arrays:
 # %%
 from mytensor.inspect.graph import GraphInspector
 
-loss, leaves = mytensor_loss()
+loss, leaves = mytensor_loss(*arrays.values())
 inspector = GraphInspector(loss, names=leaves)
 inspector
 
@@ -227,7 +235,7 @@ class Cube(mt.autograd.Function):
         return backend.mul(upstream, backend.mul(3.0, backend.mul(x, x)))
 
 
-print("gradcheck:", mt.autograd.gradcheck(Cube.apply, [mt.tensor(rng.normal(size=(3, 5)), requires_grad=True)]))
+check.gradcheck(Cube.apply, mt.tensor(rng.normal(size=(3, 5)), requires_grad=True), name="Cube")
 
 # %% [markdown]
 # ## 6 What it costs
@@ -246,7 +254,7 @@ print(f"one multiplication: {recorded * 1e6:.1f} µs recorded, {unrecorded * 1e6
 # %% [markdown]
 # ## 7 Exercises
 #
-# **Plant a bug.** In `backward` of section 1, write `source.grad = gradient` without the `+`. Of the leaves `x`, `w1` and `w2`, which one's check would fail? Say it first, then try it. Answer with its name, as a text.
+# **Plant a bug.** In `backward` of section 1, write `source.grad = gradient` without the `+`. Of the leaves `x`, `w1` and `w2`, which one would the check name? Say it first, then try it. Answer with its name, as a text.
 
 # %% tags=["exercise"]
 leaf_that_suffers = ...

@@ -84,6 +84,7 @@ def make_net(nn):
     return Net().double()
 
 
+_ = torch.manual_seed(9)
 ours, theirs = make_net(mt.nn), make_net(torch.nn)
 print("the same names, in the same order:", list(ours.state_dict()) == list(theirs.state_dict()))
 
@@ -94,16 +95,21 @@ print("the same names, in the same order:", list(ours.state_dict()) == list(thei
 # %%
 ours.load_state_dict(theirs.state_dict())
 x = np.random.default_rng(9).normal(size=(4, 5))
-check.close(ours(mt.tensor(x)), theirs(torch.tensor(x)), bound=1e-13)
-print("with torch's weights our network agrees with torch's")
+no_relu = {"ReLU forgotten": lambda x: ours.output(ours.hidden(mt.tensor(x)))}
+want = theirs(torch.tensor(x))
+check.call(lambda x: ours(mt.tensor(x)), x, want=want, bound=1e-13, mutants=no_relu, name="ours with torch's weights")
+
+
+def through_torch(state):
+    net = make_net(torch.nn)
+    net.load_state_dict({name: torch.from_dlpack(values) for name, values in state.items()})
+    return net.state_dict()
+
 
 with mt.no_grad():
     for parameter in ours.parameters():
         parameter.mul_(1 / 3)
-theirs.load_state_dict({name: torch.from_dlpack(values) for name, values in ours.state_dict().items()})
-for name, values in theirs.state_dict().items():
-    check.equal(values, ours.state_dict()[name], name=name)
-print("and with our weights, torch's network has the same bits")
+check.call(through_torch, ours.state_dict(), want=ours.state_dict(), name="torch's with our weights")
 
 # %% [markdown]
 # **Training or not.** Some layers behave differently while one trains. `train()` and `eval()` set `training` in the whole
@@ -384,6 +390,8 @@ def sgd_step(p, g, v, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
 # step, so that a mistake in one step would show in all that follow.
 
 # %%
+import functools
+
 rng = np.random.default_rng(90)
 A, b, p0 = rng.normal(size=(11, 5)) / 3, rng.normal(size=11), rng.normal(size=5)
 eps = np.finfo(np.float64).eps
@@ -394,19 +402,40 @@ kinds = {
     "Nesterov": {"momentum": 0.9, "nesterov": True},
     "weight decay": {"momentum": 0.9, "weight_decay": 0.1},
 }
-for kind, options in kinds.items():
-    p, v = p0, np.zeros(5)
-    leaf = torch.tensor(p0, requires_grad=True)
+mistakes = {  # what one gets wrong in sgd_step, and in which text
+    "plain": ("uphill", "p - lr", "p + lr"),
+    "momentum": ("the velocity forgotten", "momentum * v + g", "g"),
+    "Nesterov": ("no look ahead", "if nesterov else v", "if False else v"),
+    "weight decay": ("a decay of all by the same", "weight_decay * p", "weight_decay"),
+}
+
+
+def our_steps(p, options, step=sgd_step):
+    v, path = np.zeros(5), []
+    for _ in range(20):
+        p, v = step(p, A.T @ (A @ p - b), v, lr=0.1, **options)
+        path.append(p)
+    return np.array(path)
+
+
+def torch_steps(p, options):
+    leaf, path = torch.tensor(p, requires_grad=True), []
     optimizer = torch.optim.SGD([leaf], lr=0.1, **options)
-    for step in range(20):
-        p, v = sgd_step(p, A.T @ (A @ p - b), v, lr=0.1, **options)
+    for _ in range(20):
         optimizer.zero_grad()
         ((torch.tensor(A) @ leaf - torch.tensor(b)) ** 2 / 2).sum().backward()
         optimizer.step()
-        # Some 30 roundings a step of numbers of order 1, which momentum may add up 1 / (1 - 0.9) = 10 times; and the
-        # steps before hand theirs on.
-        check.close(p, leaf, bound=30 * (step + 1) * 10 * eps, name=f"{kind}, step {step}")
-    print(f"{kind:>12}: 20 steps agree with torch, element by element")
+        path.append(leaf.detach().numpy().copy())
+    return np.array(path)
+
+
+# Some 30 roundings a step of numbers of order 1, which momentum may add up 1 / (1 - 0.9) = 10 times; and the steps
+# before hand theirs on.
+bound = 30 * 10 * eps * np.arange(1, 21)[:, None]
+for kind, options in kinds.items():
+    mistake, *texts = mistakes[kind]
+    wrong = {mistake: functools.partial(our_steps, step=check.changed(sgd_step, *texts))}
+    check.call(our_steps, p0, options, want=torch_steps(p0, options), bound=bound, mutants=wrong, name=kind)
 
 # %% [markdown]
 # `mt.optim.SGD` does the same by a compiled kernel. Its check takes three steps in each kind, in both precisions, and plants
@@ -458,7 +487,7 @@ state = {name: values.clone() for name, values in started(mt.models.LeNet, "Kaim
 gradients = {name: mt.randn(*values.shape) for name, values in state.items()}
 
 
-def one_step(device):
+def one_step(device, state):
     model = mt.models.LeNet()
     model.load_state_dict(state)
     model.to(device)
@@ -468,12 +497,14 @@ def one_step(device):
     return {name: values.cpu() for name, values in model.state_dict().items()}
 
 
-on_cpu = one_step("cpu")
+on_cpu = one_step("cpu", state)
+within = {"reduction_length": 3, "magnitude": {name: abs(values.numpy()) + 1 for name, values in on_cpu.items()}}
+no_decay = {"weight decay forgotten": ("weight_decay=0.01", "weight_decay=0.0")}
 for kernel in ("one_launch_a_tensor", "multi_tensor"):
     with mt.use_kernel("sgd_step_", kernel), mt.simt.trace(limit=10_000_000) as trace:
-        on_simt = one_step("simt")
-    for name, values in on_simt.items():
-        check.close(values, on_cpu[name], reduction_length=3, magnitude=abs(on_cpu[name].numpy()) + 1, name=name)
+        one_step("simt", state)
+    with mt.use_kernel("sgd_step_", kernel):
+        check.call(one_step, "simt", state, want=on_cpu, **within, mutants=no_decay, name=kernel)
     steps = [launch for launch in trace.launches if launch.kernel.startswith("sgd")]
     blocks = sum(launch.grid[0] for launch in steps)
     print(f"{kernel:>20}: launches: {len(steps):>2}, blocks of {steps[0].block[0]} threads in all: {blocks}")
@@ -486,13 +517,16 @@ for kernel in ("one_launch_a_tensor", "multi_tensor"):
 # %% tags=["nbval-ignore-output"]
 source("cuda/random.cu", "philox")
 
+
 # %%
-drawn = {}
-for where in ("cpu", "simt"):
-    mt.manual_seed(7)
-    drawn[where] = mt.nn.init.uniform_(mt.empty(16, 6, 3, 3, device=where), -0.1, 0.1).cpu()
-check.equal(drawn["simt"], drawn["cpu"])
-print("the CUDA kernel and the CPU's draw the same bits; the first three:", drawn["cpu"].numpy().ravel()[:3].tolist())
+def drawn(where, seed=7):
+    mt.manual_seed(seed)
+    return mt.nn.init.uniform_(mt.empty(16, 6, 3, 3, device=where), -0.1, 0.1).cpu()
+
+
+other_seed = {"another seed": lambda where: drawn(where, seed=8)}
+check.call(drawn, "simt", want=drawn("cpu"), mutants=other_seed, name="CUDA kernel, C++ kernel")
+print("the first three:", drawn("cpu").numpy().ravel()[:3].tolist())
 check("uniform", backend.uniform)
 
 # %% [markdown]
@@ -502,36 +536,36 @@ check("uniform", backend.uniform)
 # ten after epoch 10. Each of ours is one formula of the epoch, and agrees with torch's:
 
 # %%
-from mytensor.optim import lr_scheduler
-
 schedules = {
     "MultiStepLR": {"milestones": [10], "gamma": 0.1},
     "StepLR": {"step_size": 4, "gamma": 0.5},
     "CosineAnnealingLR": {"T_max": 20},
 }
-rates = {}
-for name, options in schedules.items():
-    mine = mt.optim.SGD([mt.zeros(1, requires_grad=True)], lr=0.01)
-    other = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.01)
-    mine_schedule = getattr(lr_scheduler, name)(mine, **options)
-    other_schedule = getattr(torch.optim.lr_scheduler, name)(other, **options)
-    rates[name], wanted = [], []
+
+
+def rates_of(name, options, framework=mt):
+    optimizer = framework.optim.SGD([framework.zeros(1, requires_grad=True)], lr=0.01)
+    schedule = getattr(framework.optim.lr_scheduler, name)(optimizer, **options)
+    rates = []
     for _ in range(20):
-        rates[name].append(mine_schedule.get_last_lr()[0])
-        wanted.append(other_schedule.get_last_lr()[0])
-        for each in (mine, other, mine_schedule, other_schedule):
-            each.step()
-    # torch multiplies from epoch to epoch: a few roundings more each time, of numbers of 0.01 and below.
-    check.close(np.array(rates[name]), np.array(wanted), bound=20 * 8 * eps * 0.01, name=name)
-    print(f"{name}: the rates of 20 epochs agree with torch")
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    return np.array(rates)
+
+
+bound = 20 * 8 * eps * 0.01  # torch multiplies from epoch to epoch: a few roundings more each time, of 0.01 and below
+early = {"an epoch early": ("rates = []", "rates = []; schedule.step()")}
+for name, options in schedules.items():
+    check.call(rates_of, name, options, want=rates_of(name, options, torch), bound=bound, mutants=early, name=name)
 
 # %%
 picture = Figure(figsize=(7, 2.6), layout="constrained")
 axes = picture.subplots()
-for place, (name, values) in enumerate(rates.items()):
+for place, (name, options) in enumerate(schedules.items()):
     axes.plot(
         range(20),
-        values,
+        rates_of(name, options),
         label=name,
         drawstyle="default" if name.startswith("Cos") else "steps-post",
         **style_of(place),

@@ -116,8 +116,8 @@ def filters(weight: np.ndarray) -> tuple[Figure, str]:
     strongest = int(np.square(weight).sum(axis=(1, 2, 3)).argmax())
     sentence = (
         f"The {count} filters of the first layer, {weight.shape[2]}x{weight.shape[3]} pixels each: above as colours, "
-        "below the weights of the red, green and blue channel in grey. Mid-grey is 0, white the largest positive "
-        f"weight, black the largest negative one. Filter {strongest} has the largest weights."
+        "below the weights of the red, green and blue channel in grey. Mid-grey is 0, brighter is positive, darker "
+        f"negative. Filter {strongest} has the largest weights."
     )
     return fig, sentence
 

@@ -350,15 +350,14 @@ def all_batches(augment):
     backend.synchronize(device)
 
 
-epoch_seconds = min(row["seconds"] for row in history)
-print(f"an epoch of {len(train_set):,} images, on {device}, {mt.get_num_threads()} threads of the CPU:")
-for name, seconds in (
-    ("training", epoch_seconds),
-    ("of it the batches", best_time(lambda: all_batches(augment=False))),
-    ("batches, augmented", best_time(lambda: all_batches(augment=True))),
-    ("testing", best_time(lambda: evaluate(model, test_set)) * len(train_set) / len(test_set)),
+print(f"on {device}, {mt.get_num_threads()} threads of the CPU:")
+for name, images, seconds in (
+    ("an epoch of training", len(train_set), min(row["seconds"] for row in history)),
+    ("of it the batches", len(train_set), best_time(lambda: all_batches(augment=False))),
+    ("if augmented", len(train_set), best_time(lambda: all_batches(augment=True))),
+    ("the test", len(test_set), best_time(lambda: evaluate(model, test_set))),
 ):
-    print(f"{name:>20} {seconds:>7.3f} s {len(train_set) / seconds:>12,.0f} images/s {seconds / epoch_seconds:>7.1%}")
+    print(f"{name:>20} {images:>7,} images {seconds * 1e3:>8,.0f} ms {images / seconds:>12,.0f} images/s")
 
 # %% [markdown]
 # ## 9 Beside PyTorch

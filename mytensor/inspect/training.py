@@ -75,7 +75,7 @@ class MistakesInspector(StillPicture, ipywidgets.VBox):
         probabilities, label = self._probabilities[self.chosen], self._dataset.labels[self.chosen]
         said = int(probabilities.argmax())
         return (
-            f"Test image {self.chosen} of {self._dataset.source}: a {self._dataset.classes[label]}, taken for "
+            f"Test image {self.chosen} of {self._dataset.source}: {self._dataset.classes[label]}, taken for "
             f"{self._dataset.classes[said]} ({probabilities[said]:.1%}); the right class got "
             f"{probabilities[label]:.2%}."
         )

@@ -15,7 +15,7 @@
 #     P -- "after each epoch" --> T["10,000 test images:<br/>loss and accuracy"]
 # ```
 #
-# Run All trains the report's recipe in full, 20 epochs: about a minute. With `MYTENSOR_QUICK=1` in the environment
+# Run All trains the report's recipe in full, 20 epochs: a minute or two. With `MYTENSOR_QUICK=1` in the environment
 # (tests set it) the same cells train 2 epochs on 5,000 images.
 
 # %% [markdown]
@@ -236,8 +236,8 @@ assert not forgetful.agrees
 print("20 steps, one image of each batch forgotten: rejected")
 
 # %% [markdown]
-# Later, one pixel whose ReLU or maximum tips the other way makes either of the two jump, by a factor of a hundred, and a
-# small bug could hide behind it. What two hundred steps show is that nothing else grows:
+# Later, a pixel whose ReLU or maximum tips the other way makes either of the two jump, by orders of magnitude, and a small
+# bug could hide behind it. What two hundred steps show is that nothing else grows:
 
 # %%
 paths = compare.trajectory(full_train_set, steps=200)
@@ -277,9 +277,8 @@ assert history[-1]["test_accuracy"] > 0.2, "guessing is right in one of ten"
 print("every epoch was run, the training loss fell, and the net does better than guessing")
 
 # %% [markdown]
-# The test numbers come from `evaluate`: mean loss and accuracy without gradients, in evaluation mode, batch by batch. The
-# last batch is smaller, so the mean of the batches' means would be another number. The check draws data that tells them
-# apart:
+# The test numbers come from `evaluate`: mean loss and accuracy without gradients, in evaluation mode, batch by batch. Where
+# the last batch is smaller, the mean of the batches' means is another number. The check draws data that tells them apart:
 
 # %%
 check("evaluate", evaluate)

@@ -95,21 +95,29 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], source: str)
 
 
 def filters(weight: np.ndarray) -> tuple[Figure, str]:
-    """(figure, sentence) of a first layer's filters (out_channels, 3, kh, kw) as colours; mid-grey is weight 0."""
+    """(figure, sentence) of a first layer's filters (out_channels, 3, kh, kw): as colours, and channel by channel in
+    grey; mid-grey is weight 0."""
     from matplotlib.figure import Figure
 
     count = len(weight)
-    fig = Figure(figsize=(1.3 * count, 1.7), layout="constrained")
-    largest = np.abs(weight).max()
-    for index, axes in enumerate(np.atleast_1d(fig.subplots(1, count))):
-        axes.imshow((0.5 + 0.5 * weight[index] / largest).transpose(1, 2, 0))
-        axes.set_title(f"filter {index}", fontsize=8)
+    fig = Figure(figsize=(1.2 * count + 0.6, 4.6), layout="constrained")
+    shown = 0.5 + 0.5 * weight / np.abs(weight).max()
+    grid = fig.subplots(4, count, squeeze=False)
+    for index in range(count):
+        grid[0, index].imshow(shown[index].transpose(1, 2, 0))
+        grid[0, index].set_title(f"filter {index}", fontsize=8)
+        for channel in range(3):
+            grid[channel + 1, index].imshow(shown[index, channel], cmap="gray", vmin=0, vmax=1)
+    for axes, label in zip(grid[:, 0], ("as colours", "red", "green", "blue"), strict=True):
+        axes.set_ylabel(label, fontsize=8)
+    for axes in grid.flat:
         axes.set_xticks([])
         axes.set_yticks([])
     strongest = int(np.square(weight).sum(axis=(1, 2, 3)).argmax())
     sentence = (
-        f"The {count} filters of the first layer, {weight.shape[2]}x{weight.shape[3]} pixels each: red, green and blue "
-        f"are the weights of the three channels, mid-grey is 0. Filter {strongest} has the largest weights."
+        f"The {count} filters of the first layer, {weight.shape[2]}x{weight.shape[3]} pixels each: above as colours, "
+        "below the weights of the red, green and blue channel in grey. Mid-grey is 0, brighter is positive, darker "
+        f"negative. Filter {strongest} has the largest weights."
     )
     return fig, sentence
 

@@ -67,6 +67,16 @@ def quick() -> bool:
     return os.environ.get("MYTENSOR_QUICK", "") not in ("", "0")
 
 
+def train_step(model: Module, optimizer: SGD, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """One step of gradient descent; returns the logits and the batch's mean loss."""
+    optimizer.zero_grad()
+    logits = model(images)
+    loss = F.cross_entropy(logits, labels)
+    loss.backward()
+    optimizer.step()
+    return logits, loss
+
+
 class Trainer:
     """Trains a classifier and keeps its history.
 
@@ -138,14 +148,9 @@ class Trainer:
                 self._stop_if(stop)
         return self.history
 
-    def train_step(self, images, labels):
-        """One step of gradient descent; returns the logits and the batch's mean loss."""
-        self.optimizer.zero_grad()
-        logits = self.model(images)
-        loss = F.cross_entropy(logits, labels)
-        loss.backward()
-        self.optimizer.step()
-        return logits, loss
+    def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One step with the run's model and optimizer; see the function of this name."""
+        return train_step(self.model, self.optimizer, images, labels)
 
     def _train_epoch(self, bar: tqdm, stop: threading.Event) -> None:
         self.model.train()

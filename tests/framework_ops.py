@@ -7,7 +7,7 @@ import mytensor_backend as backend
 
 import mytensor as mt
 import mytensor.nn.functional as F
-from mytensor import ops
+from mytensor import ops, training
 
 FUNCTIONS = {
     "conv2d": F.conv2d,
@@ -24,6 +24,8 @@ FUNCTIONS = {
     "uniform": backend.uniform,
     "normal": backend.normal,
     "gather_batch": backend.gather_batch,
+    "training_step": training.train_step,
+    "evaluate": training.evaluate,
 }
 _SAME_NAME = """
     matmul relu softmax log_softmax logsumexp neg abs sqrt exp log tanh sigmoid add sub mul div pow maximum minimum

@@ -11,7 +11,7 @@ from framework_ops import FUNCTIONS
 
 import mytensor as mt
 import mytensor.nn.functional as F
-from mytensor import check
+from mytensor import check, training
 from mytensor.check import cases, references
 
 
@@ -107,6 +107,59 @@ def test_wrong_shapes_dtypes_and_missing_gradients_fail():
         check("add", lambda a, b: a + b.detach())
     with pytest.raises(check.CheckFailed, match="a tuple of 2, wanted one array"):
         check("relu", lambda x: (mt.relu(x), x))
+
+
+def test_a_wrong_training_step_is_seen():
+    def not_cleared(model, optimizer, images, labels):
+        F.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+    def too_early(model, optimizer, images, labels):
+        optimizer.zero_grad()
+        optimizer.step()
+        F.cross_entropy(model(images), labels).backward()
+
+    def an_image_forgotten(model, optimizer, images, labels):
+        training.train_step(model, optimizer, images[:-1], labels[:-1])
+
+    def one_filter_a_little_off(model, optimizer, images, labels):
+        training.train_step(model, optimizer, images, labels)
+        model.conv2.weight.grad.detach().numpy()[3] *= 1.001
+
+    for wrong in (not_cleared, too_early, an_image_forgotten, one_filter_a_little_off):
+        with pytest.raises(check.CheckFailed, match="of=conv"):
+            check.examine("training_step", wrong)
+
+    def nothing_to_learn_from(model, optimizer, images, labels):
+        training.train_step(model, optimizer, images, labels)
+        optimizer.zero_grad()
+
+    with pytest.raises(check.CheckFailed, match=r"conv1\.weight got no gradient"):
+        check.examine("training_step", nothing_to_learn_from)
+
+
+def test_a_wrong_evaluation_is_seen():
+    def one_more(model, dataset):
+        loss, accuracy = training.evaluate(model, dataset)
+        return loss, accuracy + 1 / len(dataset)
+
+    def left_evaluating(model, dataset):
+        result = training.evaluate(model, dataset)
+        model.eval()
+        return result
+
+    for wrong, message in ((one_more, "evaluate"), (left_evaluating, "left in evaluation mode")):
+        with pytest.raises(check.CheckFailed, match=message):
+            check.examine("evaluate", wrong)
+
+
+def test_checks_leave_the_random_numbers_alone():
+    mt.manual_seed(5)
+    torch.manual_seed(5)
+    before, torch_before = mt.random.get_state(), torch.random.get_rng_state()
+    check.examine("training_step", training.train_step)
+    assert mt.random.get_state() == before
+    assert torch.equal(torch.random.get_rng_state(), torch_before)
 
 
 def test_unknown_names():

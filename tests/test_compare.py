@@ -13,7 +13,7 @@ import mytensor as mt
 from mytensor import compare
 from mytensor.__main__ import main
 from mytensor.data import cifar10, find, synthetic
-from mytensor.training import Recipe
+from mytensor.training import Recipe, train_step
 
 torch = pytest.importorskip("torch")
 
@@ -131,6 +131,23 @@ def test_the_trajectory_stays_as_close_to_float64_as_torch_does():
     assert path.torch64[-20:].mean() < path.torch64[:20].mean(), "the losses fall, so the steps do something"
     assert path.loss_ratio <= 4, f"on {dataset.source}"
     assert path.weight_ratio <= 4, f"on {dataset.source}"
+
+
+def test_a_wrong_step_leaves_the_trajectory(small):
+    """One image of each batch forgotten, and a loss that is no number."""
+
+    def forgetful(model, optimizer, images, labels):
+        return train_step(model, optimizer, images[:-1], labels[:-1])
+
+    def broken(model, optimizer, images, labels):
+        logits, loss = train_step(model, optimizer, images, labels)
+        return logits, loss * float("nan")
+
+    train_set = small[0]
+    assert compare.trajectory(train_set, steps=5).agrees
+    wrong = compare.trajectory(train_set, steps=5, step=forgetful)
+    assert not wrong.agrees and min(wrong.loss_ratio, wrong.weight_ratio) > 100
+    assert not compare.trajectory(train_set, steps=5, step=broken).agrees
 
 
 def test_a_device_beside_torch(small):

@@ -8,7 +8,7 @@ tests/mutants/ plants the like in the C++ source.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -323,3 +323,49 @@ GAIN_FORGOTTEN = Mutant("the gain forgotten", _with_options(nonlinearity="linear
 RECEPTIVE_FIELD_FORGOTTEN = Mutant("a kernel's pixels not counted", _scaled(_root_of_receptive_field))
 DEVIATION_AS_BOUND = Mutant("the standard deviation taken as the bound", _scaled(lambda attempt: 1 / np.sqrt(3)))
 FAN_IN_ALONE = Mutant("fan_in alone", _scaled(_fan_in_alone))
+
+
+def _hindered(method: str) -> Callable[[Attempt], Results | None]:
+    """Runs a training step with an optimizer whose `method` does nothing."""
+
+    def plant(attempt: Attempt) -> Results | None:
+        def step(model: Any, optimizer: Any, images: Any, labels: Any) -> Any:
+            setattr(optimizer, method, lambda *arguments, **options: None)
+            return attempt.function(model, optimizer, images, labels)
+
+        return _differing(attempt, replace(attempt, function=step).call())
+
+    return plant
+
+
+def _step_of_a_smaller_loss(attempt: Attempt) -> Results | None:
+    """The gradient divided by the batch once more, in the gradient and in the step that was made with it."""
+    gradient, parameter = attempt.got["output"]
+    smaller = gradient / len(attempt.case.arguments["images"])
+    moved = parameter + attempt.case.options["lr"] * (gradient - smaller)
+    return _differing(attempt, {"output": np.stack([smaller, moved])})
+
+
+GRADIENTS_NOT_CLEARED = Mutant("the gradients of the step before not cleared", _hindered("zero_grad"))
+STEP_FORGOTTEN = Mutant("the optimizer's step forgotten", _hindered("step"))
+LABELS_OF_OTHER_IMAGES = Mutant("labels of other images", _with_argument("labels", lambda labels: np.roll(labels, 1)))
+STEP_OF_A_SMALLER_LOSS = Mutant("the loss divided by the batch size twice", _step_of_a_smaller_loss)
+
+
+def _evaluated(attempt: Attempt, first: int, last: int) -> np.ndarray:
+    arguments = {name: values[first:last] for name, values in attempt.case.arguments.items()}
+    return attempt.call(arguments)["output"]
+
+
+def _means_of_batches(attempt: Attempt) -> Results | None:
+    count, batch = len(attempt.case.arguments["labels"]), 500
+    means = [_evaluated(attempt, first, first + batch) for first in range(0, count, batch)]
+    return _differing(attempt, {"output": np.mean(means, axis=0)})
+
+
+def _last_image_left_out(attempt: Attempt) -> Results | None:
+    return _differing(attempt, {"output": _evaluated(attempt, 0, len(attempt.case.arguments["labels"]) - 1)})
+
+
+MEAN_OF_BATCHES = Mutant("the mean of the batches' means", _means_of_batches)
+LAST_IMAGE_LEFT_OUT = Mutant("the last image left out", _last_image_left_out)

@@ -136,6 +136,19 @@ def gather_batch(
     return (out / 255 - mean[:, None, None]) / std[:, None, None]
 
 
+def evaluate(images: np.ndarray, labels: np.ndarray, classes: int) -> tuple[float, float]:
+    """(mean loss, accuracy) of a model whose logits are pixel_logits. images: (N, C, H, W) uint8. labels: (N)."""
+    logits = pixel_logits(images, classes)
+    losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]
+    return float(losses.mean()), float((logits.argmax(axis=1) == labels).mean())
+
+
+def pixel_logits(images: np.ndarray, classes: int) -> np.ndarray:
+    """(N, classes): three times the first pixels of each image, normalised by 0.5 and 0.5. Equal ones are exactly
+    equal, and others are far apart, so that which is the largest is no question of rounding."""
+    return 3 * (images.reshape(len(images), -1)[:, :classes] / 255 - 0.5) / 0.5
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3; SC 2011)
 # ---------------------------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class MistakesInspector(StillPicture, ipywidgets.VBox):
         probabilities, label = self._probabilities[self.chosen], self._dataset.labels[self.chosen]
         said = int(probabilities.argmax())
         return (
-            f"Test image {self.chosen} of {self._dataset.source}: a {self._dataset.classes[label]}, taken for "
+            f"Test image {self.chosen} of {self._dataset.source}: {self._dataset.classes[label]}, taken for "
             f"{self._dataset.classes[said]} ({probabilities[said]:.1%}); the right class got "
             f"{probabilities[label]:.2%}."
         )
@@ -92,8 +92,8 @@ class MistakesInspector(StillPicture, ipywidgets.VBox):
         left.set_title(f"true class: {classes[label]}", fontsize=10)
         bars = right.barh(range(len(classes)), probabilities, color="#56b4e9", edgecolor="black")
         bars[label].set_hatch("///")
-        right.set_yticks(range(len(classes)), classes)
+        right.set_yticks(range(len(classes)), [f"{c} (true)" if i == label else c for i, c in enumerate(classes)])
         right.invert_yaxis()
         right.set_xlim(0, 1)
-        right.set_xlabel("probability (hatched: the true class)")
+        right.set_xlabel("probability")
         return figure

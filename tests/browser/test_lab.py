@@ -306,6 +306,8 @@ def drive_initialisation(notebook):
 
 def drive_training(notebook):
     page = notebook.page
+    curves = page.locator(f"{PANEL} .widget-html", has_text="2 epochs: test loss goes from")
+    playwright.expect(curves).to_have_count(1)  # what the last epoch has left in the words above the curves
     slider = page.locator(
         f"{PANEL} .widget-slider", has=page.locator(".widget-label", has_text=re.compile("^mistake$"))
     )

@@ -555,4 +555,21 @@ MUTANTS = [
         "crop[2 * b + 1] - padding",
         "gather_batch",
     ),
+    # A step and an evaluation use nearly all kernels, so these two are built alone.
+    SourceMutant(
+        "the first parameter alone moves",
+        "cpu/sgd.cpp",
+        "first += tensor.size;",
+        "first += total;",
+        "training_step",
+        disturbs=EVERYTHING,
+    ),
+    SourceMutant(
+        "bytes taken for 256ths",
+        "cpu/gather_batch.cpp",
+        "/ 255.0f - mean",
+        "/ 256.0f - mean",
+        "evaluate",
+        disturbs=EVERYTHING,
+    ),
 ]

@@ -23,7 +23,6 @@ site "$python" >"$(site "$away/venv/bin/python")/borrowed.pth" # its own .pth fi
 
 mkdir "$away/notebooks" "$away/folder"
 cp notebooks/*.ipynb notebooks/conftest.py notebooks/nbval_sanitize.cfg "$away/notebooks"
-mkdir "$away/results" && cp results/compare_cpu.json "$away/results" # notebook 10 reads it there, not in the package
 cd "$away/folder"
 unset PYTHONPATH PYTHONUTF8 PYTHONIOENCODING LANG LANGUAGE
 export LOCPATH="$away" LC_ALL=de_DE

@@ -221,14 +221,6 @@ def test_checks_that_are_replayed_are_let_pass():
     )
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="it still asserts"))
-        if name == "10_cifar10_training"
-        else name
-        for name in TOOL.all_names()
-    ],
-)
+@pytest.mark.parametrize("name", TOOL.all_names())
 def test_every_inline_check_is_replayed(name):
     assert unreplayed((TOOL.SOURCES / f"{name}.py").read_text(encoding="utf-8")) == []

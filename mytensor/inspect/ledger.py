@@ -15,7 +15,7 @@ from mytensor.nn import functional as F
 
 Shapes = list[tuple[str, tuple[int, ...], int]]  # (what, shape, bytes an element)
 BLOCK = 64  # bytes: the smallest block of the allocator
-FLOAT, INT64 = 4, 8
+FLOAT, INT32 = 4, 4
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def activation_shapes(batch: int) -> Shapes:
         half = size // 2
         shapes.append((f"ReLU of {layer}", (batch, channels, size, size), FLOAT))
         shapes.append((f"maxima of {layer}", (batch, channels, half, half), FLOAT))
-        shapes.append((f"places of {layer}'s maxima", (batch, channels, half, half), INT64))
+        shapes.append((f"places of {layer}'s maxima", (batch, channels, half, half), INT32))
     shapes += [("ReLU of fc1", (batch, 120), FLOAT), ("ReLU of fc2", (batch, 84), FLOAT)]
     shapes += [("logits", (batch, 10), FLOAT), ("log-sum-exp", (batch,), FLOAT)]
     return [*shapes, ("loss", (), FLOAT), ("weight of the batch", (), FLOAT)]

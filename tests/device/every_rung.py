@@ -37,9 +37,9 @@ def checks(op: str, rung: str) -> Iterator[Check]:
         for arguments in (*drawn, (SMALL_SIZES[0], (True, False), np.float64)):
             yield functools.partial(MatmulCase(rng, *arguments).check, rung=rung)
     elif op in ("conv2d", "conv2d_bias_grad"):
-        rungs = {"rung": rung} if op == "conv2d" else {"rung": "naive", "bias_grad_rung": rung}
         for arguments in (*((*g, np.float32) for g in SMALL_GEOMETRIES), (*SMALL_GEOMETRIES[0], np.float64)):
-            yield functools.partial(ConvCase(rng, *arguments).check, **rungs)
+            case = ConvCase(rng, *arguments)
+            yield functools.partial(case.check if op == "conv2d" else case.check_bias_grad, rung=rung)
     elif op == "im2col":
         yield check_im2col
     else:

@@ -92,11 +92,6 @@ class enable_grad(set_grad_enabled):
 _node_numbers = itertools.count()
 
 
-def _versions(values: tuple) -> list[int]:
-    """How often each array has been changed in place; 0 for what is no array."""
-    return [value.version if type(value) is NDArray else 0 for value in values]
-
-
 class Node:
     """One recorded operation; the `ctx` that an op's forward and backward share.
 
@@ -107,7 +102,7 @@ class Node:
     # A node is made for every op of every step, and most never get hooks, say: what they start with stands here once.
     output_hooks: dict[int, list[Callable]] | None = None
     _saved: tuple = ()
-    _saved_versions: Sequence[int] = ()
+    _saved_versions: tuple[int, ...] = ()
     _freed = False
     _non_differentiable: tuple = ()
 
@@ -132,7 +127,7 @@ class Node:
     def save_for_backward(self, *values) -> None:
         """Keeps arrays (and numbers, or None) for backward, where `ctx.saved` hands them out again."""
         self._saved = values
-        self._saved_versions = _versions(values)
+        self._saved_versions = backend.versions(*values)
 
     @property
     def saved(self) -> tuple:
@@ -145,12 +140,12 @@ class Node:
                 f"{self.name}: backward went through this part of the graph before, and freed what it had saved. "
                 "Run the forward pass again, or keep the graph with .backward(retain_graph=True) the first time."
             )
-        if _versions(self._saved) != self._saved_versions:
+        if backend.versions(*self._saved) != self._saved_versions:
             self._raise_changed_in_place()
         return self._saved
 
     def _raise_changed_in_place(self) -> None:
-        now = _versions(self._saved)
+        now = backend.versions(*self._saved)
         position = next(i for i, version in enumerate(now) if version != self._saved_versions[i])
         raise RuntimeError(
             f"{self.name}: an array that its derivative needs was changed in place after the forward pass "

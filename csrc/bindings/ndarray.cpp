@@ -174,6 +174,17 @@ void bind_ndarray(py::module_& m) {
     m.def(
         "from_numpy", &from_numpy, py::arg("array").noconvert(),
         "Shares the memory of a C-contiguous, writable, aligned array in this machine's byte order; copies any other.");
+    m.def(
+        "versions",
+        [](const py::args& values) {
+            py::tuple versions(values.size());
+            for (size_t i = 0; i < values.size(); i++) {
+                const bool is_array = py::isinstance<NDArray>(values[i]);
+                versions[i] = is_array ? values[i].cast<const NDArray&>().storage()->version : 0;
+            }
+            return versions;
+        },
+        "The version of each array: how often an in-place op has written to its storage. 0 for what is no array.");
     m.def("from_dlpack", &from_dlpack, py::arg("source"),
           "Shares the memory of any object with __dlpack__: a torch tensor, a numpy array.");
 }

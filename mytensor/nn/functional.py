@@ -14,7 +14,7 @@ def _tensor(value, function: str, name: str, *ndims: int) -> Tensor:
     """Checks that an argument is a Tensor with one of the wanted numbers of dimensions."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{function}: {name} must be a Tensor, got {type(value).__name__}; mt.tensor(...) makes one")
-    if ndims and value.ndim not in ndims:
+    if ndims and value.array.ndim not in ndims:
         wanted = " or ".join(str(ndim) for ndim in ndims)
         raise ValueError(f"{function}: {name} must have {wanted} dimensions, got shape {value.shape}")
     return value

@@ -12,7 +12,7 @@ namespace mt::cpu {
 namespace {
 
 // A thread is worth waking for this many multiply-adds, or this many numbers copied.
-constexpr int64_t kMultiplyAddsPerThread = 200'000;
+constexpr int64_t kMultiplyAddsPerThread = 500'000;
 constexpr int64_t kCopiesPerThread = 20'000;
 
 template <class T>

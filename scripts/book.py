@@ -47,13 +47,13 @@ a.anchor-link { visibility: hidden; text-decoration: none; margin-left: .4em; }
 :is(h1, h2, h3):hover a.anchor-link { visibility: visible; }
 pre, code { font: 13px/1.5 ui-monospace, monospace; }
 :not(pre) > code { background: var(--code); padding: .1em .3em; border-radius: 3px; overflow-wrap: anywhere; }
-.highlight, div.output_subarea pre { overflow-x: auto; }
+.highlight { overflow-x: auto; }
 .highlight { background: var(--code); border: 1px solid var(--line); border-radius: 4px; padding: .5em .8em;
              margin: .8em 0; }
 .highlight pre, div.output_subarea pre { margin: 0; }
 div.output_area { margin: .3em 0 .8em .9em; }
 div.output_stderr pre { color: #8a3a00; }
-div.output_subarea.output_error pre { white-space: pre-wrap; }
+div.output_subarea pre { white-space: pre-wrap; overflow-wrap: anywhere; } /* as in JupyterLab: nothing is cut off */
 div.prompt { display: none; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1em 0; }

@@ -43,6 +43,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+PROGRESS_BAR = re.compile(r"\s*\d+%\|")  # tqdm's text is how its bar began: without the widget it says nothing
 MAY_RAISE = {"raises-exception", "nbval-raises-exception"}
 NOT_COMPARED = {"nbval-ignore-output", "nbval-skip"}
 # A folder of somebody's machine. (Bare "/tmp" and the like in a sentence are fine.)
@@ -243,6 +244,8 @@ def clean(notebook: NotebookNode) -> NotebookNode:
                 continue
             if "data" in output:
                 output.data.pop(WIDGET_VIEW, None)
+                if PROGRESS_BAR.match(output.data.get("text/plain", "")):
+                    continue
             if output.output_type == "error":
                 output.traceback = [f"{output.ename}: {output.evalue}"]  # its frames name the folders of this machine
             outputs.append(output)

@@ -11,7 +11,16 @@ from typing import Any
 import mytensor_backend as backend
 
 # Parts of the backend that compute nothing, or wait themselves.
-_NOT_TIMED = {"synchronize", "memory_stats", "selected_kernel", "select_kernel", "kernels", "from_numpy", "empty"}
+_NOT_TIMED = {
+    "synchronize",
+    "memory_stats",
+    "selected_kernel",
+    "select_kernel",
+    "kernels",
+    "from_numpy",
+    "empty",
+    "versions",
+}
 
 
 @dataclass

@@ -137,8 +137,12 @@ def _shown(word: str) -> str:
     """A command's word without the places of this machine, which would tell a reader nothing."""
     if word == sys.executable:
         return "python"
-    path = Path(word)
-    return str(path.relative_to(ROOT)) if path.is_absolute() and path.is_relative_to(ROOT) else word
+    option, equals, value = word.rpartition("=")
+    path = Path(value)
+    for folder in (ROOT, LOGS):
+        if path.is_absolute() and path.is_relative_to(folder):
+            return f"{option}{equals}{path.relative_to(folder)}"
+    return word
 
 
 def _new_log(name: str) -> Path:
@@ -199,7 +203,7 @@ def tests(runner: Runner) -> Part:
                     "-p",
                     "no:cacheprovider",
                     _shown(str(path)),
-                    f"--junitxml={_shown(str(report))}",
+                    f"--junitxml={report}",
                 ),
                 show=False,
                 OMP_NUM_THREADS="2",
@@ -280,7 +284,7 @@ def sanitizer_command(tool: str, log: Path, ops: Sequence[str] | None) -> list[s
     options += {"racecheck": ["--racecheck-report", "all"], "memcheck": ["--padding", "64"]}.get(tool, [])
     program = [sys.executable, "tests/device/every_rung.py", "--device", "cuda"]
     program += ["--ops", *ops] if ops else []
-    return ["compute-sanitizer", "--tool", tool, *options, "--log-file", _shown(str(log)), *program]
+    return ["compute-sanitizer", "--tool", tool, *options, "--log-file", str(log), *program]
 
 
 def sanitizer_verdict(outcome: Outcome, log: str) -> dict[str, Any]:

@@ -130,12 +130,9 @@ for kernel in ("pixels", "four"):
 # it writes four: that is what keeping the data set as bytes saves.
 
 # %% [markdown]
-# An epoch visits every image once, in an order that depends on the seed and the epoch alone. So a run that was stopped
-# can go on with the very batch that came next.
+# An epoch visits every image once:
 
 # %%
-import itertools
-
 from mytensor.data import Batches
 
 batches = Batches(train_set, batch_size=64, seed=0)
@@ -147,6 +144,13 @@ def images_of(epoch):
 
 once = np.arange(len(train_set))
 check.call(images_of, 1, want=once, mutants={"an image twice": lambda epoch: np.sort(once - (once == 9))})
+
+# %% [markdown]
+# Its order depends on the seed and the epoch alone. So a run that was stopped can go on with the very batch that came
+# next:
+
+# %%
+import itertools
 
 
 def two_batches(seed, epoch, start):
@@ -256,12 +260,12 @@ except AssertionError as failed:
 
 
 # %%
-def follows_torch(step):
-    return int(compare.trajectory(full_train_set, steps=20, step=step).agrees)
+def follows_torch(step, steps):
+    return int(compare.trajectory(full_train_set, steps=steps, step=step).agrees)
 
 
-forgetful = {"an image of each batch forgotten": lambda step: follows_torch(last_image_forgotten)}
-check.call(follows_torch, train_step, want=1, mutants=forgetful, name="20 steps")
+forgetful = {"an image of each batch forgotten": lambda step, steps: follows_torch(last_image_forgotten, steps)}
+check.call(follows_torch, train_step, 20, want=1, mutants=forgetful, name="20 steps")
 
 # %% [markdown]
 # Later, a pixel whose ReLU or maximum tips the other way makes either of the two jump, by orders of magnitude, and a small
@@ -275,16 +279,11 @@ def updated_twice(model, optimizer, images, labels):
     return result
 
 
-def path(step):
-    return compare.trajectory(full_train_set, steps=200, step=step)
-
-
-paths = path(train_step)
-twice = {"two updates a step": lambda step: int(path(updated_twice).agrees)}
-check.call(lambda step: int(paths.agrees), train_step, want=1, mutants=twice, name="200 steps")
+twice = {"two updates a step": lambda step, steps: follows_torch(updated_twice, steps)}
+check.call(follows_torch, train_step, 200, want=1, mutants=twice, name="200 steps")
 
 # %% tags=["nbval-ignore-output"]
-figure(*plots.trajectory(paths))
+figure(*plots.trajectory(compare.trajectory(full_train_set, steps=200)))
 
 # %% [markdown]
 # ## 6 Training, and looking at it

@@ -212,6 +212,8 @@ def test_reshape_shares_and_clone_does_not():
     backend.fill_(reshaped, 2.0)
     assert (array.numpy() == 2).all() and (clone.numpy() == 1).all()
     assert array.version == reshaped.version == 1 and clone.version == 0
+    assert array.shares_storage(clone, None, reshaped) and not array.shares_storage(clone, None, 3.0)
+    assert backend.versions(clone, None, reshaped, 3.0) == (0, 0, 1, 0) and backend.versions() == ()
 
 
 @pytest.mark.parametrize("shape", [(5,), (-1, 5), (-1, -1), (3, -2), (0, -1), (2**62, 4), (-(2**63), 2)])

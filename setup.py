@@ -47,8 +47,9 @@ SIMT_OBJECTS = ROOT / "build" / "simt" / OBJECTS.name
 COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-DNDEBUG"]
 
 # The kernels alone may use every instruction of the CPU they are built for. Never -ffast-math: it assumes that NaN and
-# infinity do not occur, and a student whose training diverges must see them.
-KERNEL_FLAGS = ["-fno-math-errno", "-ffp-contract=fast"]
+# infinity do not occur, and a student whose training diverges must see them. -fopenmp-simd: `#pragma omp simd`, without
+# OpenMP's threads; the kernels have a pool of their own (csrc/cpu/thread_pool.h).
+KERNEL_FLAGS = ["-fno-math-errno", "-ffp-contract=fast", "-fopenmp-simd"]
 
 # The bindings are large templates that pass arguments on: better code would save little time when it runs, and costs
 # much when it is compiled. (The last -O counts.)
@@ -138,7 +139,6 @@ class HostCompiler:
         self.arch = self._choose_arch()
         self.arch_flags = [f"-march={self.arch}"] if self.arch else []
         self.cpu_features = self._cpu_features()
-        self.openmp = self.accepts(["-fopenmp"], "#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }")
 
     @staticmethod
     def _find() -> list[str]:
@@ -384,7 +384,6 @@ class BuildBackend(build_ext):
         libraries = emulator.libraries()
         say(f"{len(objects)} sources, {host.version}")
         say(f"kernels for {host.arch or 'the baseline CPU'} ({' '.join(host.cpu_features) or 'no extra features'})")
-        say("threads by OpenMP" if host.openmp else "single-threaded: the compiler does not build with -fopenmp")
         if cuda.nvcc:
             archs = " ".join(f"sm_{arch}" for arch in cuda.architectures)
             say(f"CUDA {cuda.version} for {archs} ({cuda.architectures_why}): {cuda.why}")
@@ -406,7 +405,6 @@ class BuildBackend(build_ext):
         # -isystem: no warnings from these, and they are not listed as dependencies; their versions are in the identity.
         system_includes = [f"-isystem{path}" for path in (pybind11.get_include(), sysconfig.get_path("include"))]
         versions = [host.version, f"pybind11 {pybind11.__version__}", sys.version]
-        openmp = ["-fopenmp"] if host.openmp else []
         objects = []
         for source in self._sources(ext, with_cuda=cuda.nvcc is not None):
             if source.suffix == ".cu":
@@ -414,7 +412,7 @@ class BuildBackend(build_ext):
                 command = [cuda.nvcc, *cuda.host, *flags, *project_includes]
                 identity = [cuda.version, host.version, *flags]
             else:
-                flags = [*COMMON_FLAGS, *openmp, *defines, *host.extra_flags]
+                flags = [*COMMON_FLAGS, *defines, *host.extra_flags]
                 identity = [*versions, *host.command]
                 if source.parent.name == "bindings":
                     flags += BINDING_FLAGS
@@ -482,15 +480,14 @@ class BuildBackend(build_ext):
                 raise
 
     def _link(self, ext: Extension, objects: list[ObjectFile], host: HostCompiler, cuda: CudaCompiler) -> None:
-        openmp = ["-fopenmp"] if host.openmp else []
         further = shlex.split(os.environ.get("LDFLAGS", ""))
         if cuda.nvcc:
-            through = [f"-Xcompiler={flag}" for flag in openmp] + [f"-Xlinker={flag}" for flag in further]
-            linker = [cuda.nvcc, *cuda.host, "-shared", "-cudart=static", *through]
+            through = [f"-Xlinker={flag}" for flag in further]
+            linker = [cuda.nvcc, *cuda.host, "-shared", "-cudart=static", "-Xcompiler=-pthread", *through]
         elif sys.platform == "darwin":
-            linker = [*host.command, "-bundle", "-undefined", "dynamic_lookup", *openmp, *further]
+            linker = [*host.command, "-bundle", "-undefined", "dynamic_lookup", "-pthread", *further]
         else:
-            linker = [*host.command, "-shared", *openmp, *further]
+            linker = [*host.command, "-shared", "-pthread", *further]
         linked = OBJECTS / "mytensor_backend.so"
         self._link_once(linked, objects, [*linker, *(str(item.path) for item in objects), "-o", str(linked)])
         self._install(linked, pathlib.Path(self.get_ext_fullpath(ext.name)))

@@ -282,7 +282,7 @@ def test_build_info_and_sources_of_the_real_backend():
     info = mytensor_backend.build_info()
     assert info["source_hash"] == _build_check.source_hash(mytensor.csrc_path())
     assert "fast-math" not in info["flags"] + info["kernel_flags"]
-    assert isinstance(info["openmp"], bool) and isinstance(info["cpu_features"], list)
+    assert isinstance(info["cpu_features"], list)
     cuda = mytensor_backend.cuda_info()
     assert cuda["built"] == (info["cuda"] is not None)
     assert (cuda["problem"] is None) == bool(cuda["gpus"])

@@ -86,7 +86,6 @@ def build(group: list[SourceMutant], folder: pathlib.Path) -> None:
 
     info = mytensor_backend.build_info()
     compiler = shlex.split(os.environ.get("CXX", "c++"))
-    openmp = ["-fopenmp"] if info["openmp"] else []
     objects = {str(path.relative_to(OBJECTS)): path for path in sorted(OBJECTS.rglob("*.o"))}
     # Objects of an earlier build may lie there too: with CUDA, or of a source that is gone.
     objects = {
@@ -102,7 +101,6 @@ def build(group: list[SourceMutant], folder: pathlib.Path) -> None:
             *flags,
             "-O1",
             "-w",
-            *openmp,
             f"-I{sources}",
             "-c",
             str(sources / name.removesuffix(".o")),
@@ -111,9 +109,9 @@ def build(group: list[SourceMutant], folder: pathlib.Path) -> None:
         ]
         run(command)
     linker = (
-        ["nvcc", "-shared", "-cudart=static", *(f"-Xcompiler={flag}" for flag in openmp)]
+        ["nvcc", "-shared", "-cudart=static", "-Xcompiler=-pthread"]
         if info["cuda"]
-        else [*compiler, "-shared", *openmp]
+        else [*compiler, "-shared", "-pthread"]
     )
     in_link_order = sorted(
         objects, key=lambda name: (["bindings", "ndarray", "ops", "cuda", "cpu"].index(name.partition("/")[0]), name)

@@ -12,11 +12,6 @@ const BuildFacts& build_facts() {
         MYTENSOR_BUILD_KERNEL_FLAGS,
         MYTENSOR_BUILD_ARCH,
         MYTENSOR_BUILD_CPU_FEATURES,
-#ifdef _OPENMP
-        true,
-#else
-        false,
-#endif
         MYTENSOR_BUILD_SIMT_PROBLEM,
         MYTENSOR_BUILD_SIMT_FLAGS,
 #ifdef MYTENSOR_WITH_CUDA

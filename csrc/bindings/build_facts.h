@@ -10,7 +10,6 @@ struct BuildFacts {
     const char* kernel_flags;  // of csrc/cpu besides
     const char* arch;          // what csrc/cpu was compiled for: -march's value, or "baseline"
     const char* cpu_features;  // the instruction sets that csrc/cpu may use, separated by spaces
-    bool openmp;
     const char* simt_problem;  // why there is no emulator; empty: it was built
     const char* simt_flags;    // of the emulator's builds of the kernels: fast, and after a | watched
     const char* cuda;          // the CUDA compiler's version and the GPU architectures; nullptr: built without CUDA

@@ -15,7 +15,6 @@ py::dict build_info() {
     out["kernel_flags"] = facts.kernel_flags;
     out["arch"] = facts.arch;
     out["cpu_features"] = py::str(facts.cpu_features).attr("split")();
-    out["openmp"] = facts.openmp;
     out["simt_flags"] = facts.simt_flags;
     out["cuda"] = facts.cuda == nullptr ? py::object(py::none()) : py::str(facts.cuda);
     return out;
@@ -52,8 +51,8 @@ py::dict cuda_info() {
 
 void bind_build(py::module_& m) {
     m.def("build_info", &build_info,
-          "How this extension was built: source_hash, compiler, flags, kernel_flags, arch, cpu_features (list), openmp "
-          "(bool), simt_flags (of the emulator's kernels: fast | watched), cuda (str or None).");
+          "How this extension was built: source_hash, compiler, flags, kernel_flags, arch, cpu_features (list), "
+          "simt_flags (of the emulator's kernels: fast | watched), cuda (str or None).");
     m.def(
         "cuda_info", &cuda_info,
         "Which GPUs there are: built (bool), runtime_version, driver_version (None: no driver), gpus (list of name, "

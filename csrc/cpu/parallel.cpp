@@ -30,7 +30,7 @@ Threads& threads() {
     return instance;
 }
 
-// libgomp's pool does not survive a fork: a parallel region in the child would wait for threads that are not there.
+// The pool's threads do not survive a fork: a kernel in the child would wait for threads that are not there.
 Threads::Threads() {
     pthread_atfork(nullptr, nullptr, [] { threads().is_forked_child = true; });
 }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "thread_pool.h"
+
 namespace mt::cpu {
 
 // Threads a kernel may use: OMP_NUM_THREADS or the number of cores at first, then what set_num_threads said. 1 in a
@@ -28,12 +30,9 @@ void parallel_for_workers(int64_t count, int64_t workers, const Body& body) {
         body(int64_t{0}, int64_t{0}, count);
         return;
     }
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static, 1) num_threads(static_cast<int>(workers))
-#endif
-    for (int64_t worker = 0; worker < workers; worker++) {
-        body(worker, count * worker / workers, count * (worker + 1) / workers);
-    }
+    const auto range = [&](int64_t worker) { body(worker, count * worker / workers, count * (worker + 1) / workers); };
+    using Range = decltype(range);
+    run_on_pool(workers, [](const void* body, int64_t worker) { (*static_cast<Range*>(body))(worker); }, &range);
 }
 
 // The same for kernels that need no memory of their own: body(begin, end), at least `grain` items a thread.

@@ -16,7 +16,6 @@ import json
 import os
 import signal
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from mytensor.nn import Module
 from mytensor.nn import functional as F
 from mytensor.optim import SGD
 from mytensor.tensor import Tensor, tensor
+from mytensor.timing import Stopwatch
 
 EVALUATION_BATCH = 500  # images; larger ones are no faster and take more memory
 REPORT_EVERY = 50  # steps between two readings of the loss for the progress bar
@@ -156,21 +156,21 @@ class Trainer:
         self.model.train()
         set_lr(self.optimizer, self.recipe.lr_at(self.epoch))
         bar.set_description(f"epoch {self.epoch + 1}/{self.recipe.epochs}")
-        began, seconds_before, seen_before = time.perf_counter(), self._seconds, self._running.count
-        for images, labels in self.batches.epoch(self.epoch, start=self.step):
-            logits, loss = self.train_step(images, labels)
-            self._running.add(logits, loss, labels)
-            self.step += 1
-            bar.update()
-            elapsed = time.perf_counter() - began
-            self._seconds = seconds_before + elapsed
-            if self.step % REPORT_EVERY == 0:
-                mean_loss, accuracy = self._running.means()
-                speed = (self._running.count - seen_before) / elapsed
-                bar.set_postfix_str(f"loss {mean_loss:.3f}, accuracy {accuracy:.1%}, {speed:,.0f} images/s")
-            if self.step % self.checkpoint_every == 0:
-                self.save()
-            self._stop_if(stop)
+        seconds_before, seen_before = self._seconds, self._running.count
+        with Stopwatch(self.device) as watch:
+            for images, labels in self.batches.epoch(self.epoch, start=self.step):
+                logits, loss = self.train_step(images, labels)
+                self._running.add(logits, loss, labels)
+                self.step += 1
+                bar.update()
+                self._seconds = seconds_before + watch.seconds
+                if self.step % REPORT_EVERY == 0:
+                    mean_loss, accuracy = self._running.means()
+                    speed = (self._running.count - seen_before) / watch.seconds
+                    bar.set_postfix_str(f"loss {mean_loss:.3f}, accuracy {accuracy:.1%}, {speed:,.0f} images/s")
+                if self.step % self.checkpoint_every == 0:
+                    self.save()
+                self._stop_if(stop)
 
     def _finish_epoch(self) -> dict[str, Any]:
         """Measure, note and save the epoch whose steps are done."""

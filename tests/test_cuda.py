@@ -282,43 +282,6 @@ def test_annotated_ops_compute_the_same():
     assert backend.nvtx_annotate_ops(False) is False
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Measuring
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def test_measure_returns_every_repeat_and_divides_by_the_inner_calls(monkeypatch):
-    calls, clock = [], iter(range(0, 1000, 6))
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: float(next(clock)))
-    seconds = timing.measure(lambda: calls.append(1), repeats=4, warmup=3, inner=2)
-    assert seconds == [3.0] * 4 and len(calls) == 3 + 4 * 2
-
-
-@pytest.mark.parametrize("device", ("cpu", "simt"))
-def test_measured_time_is_the_calls(device):
-    import time
-
-    seconds = timing.measure(lambda: time.sleep(0.02), device=device, repeats=3, warmup=0)
-    assert len(seconds) == 3 and all(0.02 <= second < 1.0 for second in seconds)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"repeats": 0}, "repeats is 0; wanted an int, at least 1"),
-        ({"repeats": 2.0}, "repeats is 2.0; wanted an int, at least 1"),
-        ({"warmup": -1}, "warmup is -1; wanted an int, at least 0"),
-        ({"inner": True}, "inner is True; wanted an int, at least 1"),
-        ({"device": "gpu"}, "device is 'gpu'; wanted one of 'cpu', 'cuda', 'simt'"),
-    ],
-)
-def test_measure_refuses(wrong, told):
-    calls = []
-    with pytest.raises(ValueError, match=told):
-        timing.measure(lambda: calls.append(1), **wrong)
-    assert not calls
-
-
 def test_the_cuda_runtime_is_linked_statically():
     """So that the extension can be imported where there is no driver (and no CUDA at all)."""
     if not backend.build_info()["cuda"]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import mytensor as mt
 from mytensor.data import Batches, ImageDataset
 from mytensor.nn import functional as F
 from mytensor.tensor import Tensor
+from mytensor.timing import Stopwatch
 from mytensor.training import Recipe, Trainer, evaluate, set_lr
 
 SHOWN_EVERY = 100  # steps between two losses that a script like the report's would print
@@ -225,21 +225,18 @@ class _Run:
         """Trains one epoch and keeps its losses; the seconds it took, the device's work included."""
         set_lr(self.trainer.optimizer, self.recipe.lr_at(epoch))
         losses: list[tuple[Tensor, int]] = []
-        backend.synchronize(self.device)
-        began = time.perf_counter()
-        for images, labels in self.trainer.batches.epoch(epoch):
-            if "host_copy" in self.causes:
-                images, labels = through_numpy(images, labels, self.device)
-            losses.append((self._step(images, labels), labels.shape[0]))
-        backend.synchronize(self.device)
-        seconds = time.perf_counter() - began
+        with Stopwatch(self.device) as watch:
+            for images, labels in self.trainer.batches.epoch(epoch):
+                if "host_copy" in self.causes:
+                    images, labels = through_numpy(images, labels, self.device)
+                losses.append((self._step(images, labels), labels.shape[0]))
         values = [(loss.item(), batch) for loss, batch in losses]  # read after the clock has stopped: nobody waits
         self.record["train_loss"].append(sum(loss for loss, _ in values) / len(values))
         first = -(epoch * len(values)) % SHOWN_EVERY
         self.record["shown"] += [
             loss / self.scaling.shown(batch, self.classes) for loss, batch in values[first::SHOWN_EVERY]
         ]
-        return seconds
+        return watch.seconds
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
         """One step of gradient descent on the loss as it is scaled; returns the mean loss, scaled rightly."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ import mytensor as mt
 from mytensor.compare.sides import Torch
 from mytensor.compare.twin import TorchLeNet, copy_weights
 from mytensor.data import ImageDataset
+from mytensor.timing import Stopwatch
 from mytensor.training import Recipe, set_lr
 
 WARM_UP = 11  # steps before a step is captured or timed: compiling, cuDNN's choice of kernels, the velocities
@@ -219,11 +219,11 @@ def _first_losses(step: Step, start: mt.nn.Module, batches: list[torch.Tensor]) 
 
 def _seconds_a_step(step: Step, batches: list[torch.Tensor]) -> float:
     _wait(step.device)
-    began = time.perf_counter()
-    for number in range(TIMED):
-        step.step(batches[number % len(batches)])
-    _wait(step.device)
-    return (time.perf_counter() - began) / TIMED
+    with Stopwatch() as watch:
+        for number in range(TIMED):
+            step.step(batches[number % len(batches)])
+        _wait(step.device)
+    return watch.seconds / TIMED
 
 
 def _wait(device: torch.device) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 import mytensor as mt
 from mytensor.compare.twin import PerImage, TorchLeNet, copy_weights, mean_loss_and_accuracy, torch_recipe
 from mytensor.data import Batches, ImageDataset
+from mytensor.timing import Stopwatch
 from mytensor.training import Recipe, Trainer, evaluate, set_lr
 
 FIRST_LOSSES = 200  # steps of the first epoch whose losses are kept
@@ -40,16 +40,15 @@ class Side:
     def run_epoch(self, epoch: int) -> None:
         """Train an epoch under the clock, the device's work included, then test."""
         self.wait()
-        began = time.perf_counter()
-        unread = self.train_epoch(epoch)
-        self.wait()
-        seconds = time.perf_counter() - began
+        with Stopwatch() as watch:
+            unread = self.train_epoch(epoch)
+            self.wait()
         losses = [float(loss) for loss in unread]
         test_loss, test_accuracy = self.test()
         if epoch == 0:
             self.record["first_losses"] = losses[:FIRST_LOSSES]
         # The mean over batches; the last, smaller batch counts like the others, on all sides alike.
-        row = (seconds, sum(losses) / len(losses), test_loss, test_accuracy)
+        row = (watch.seconds, sum(losses) / len(losses), test_loss, test_accuracy)
         for key, value in zip(("seconds", "train_loss", "test_loss", "test_accuracy"), row, strict=True):
             self.record[key].append(value)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import mytensor_backend as backend
 
+from mytensor.timing import measure
+
 # Parts of the backend that compute nothing, or wait themselves.
 _NOT_TIMED = {
     "synchronize",
@@ -18,6 +20,7 @@ _NOT_TIMED = {
     "select_kernel",
     "kernels",
     "from_numpy",
+    "get_num_threads",
     "empty",
     "versions",
 }
@@ -47,14 +50,10 @@ def step_times(step: Callable[[], Any], device: str = "cpu", steps: int = 20) ->
     """
     for _ in range(3):
         step()
+    backend.synchronize(device)
     times = StepTimes()
     with _timed(times, device):
-        for _ in range(steps):
-            backend.synchronize(device)
-            began = time.perf_counter()
-            step()
-            backend.synchronize(device)
-            times.whole.append(time.perf_counter() - began)
+        times.whole = measure(lambda: (step(), backend.synchronize(device)), repeats=steps, warmup=0)
     return times
 
 

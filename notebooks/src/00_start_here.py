@@ -172,7 +172,7 @@ source("cuda/activation.cu", "relu_float4")
 # say more than a time. Times differ from machine to machine, and from run to run.
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.measure import best_time
+from mytensor.timing import best_time
 
 big = mt.randn(16, 1024, 1024)  # 64 MiB of float32
 torch_big, torch_result = torch.from_dlpack(big), torch.empty(big.shape)

@@ -163,7 +163,7 @@ for name, way in ways.items():
     print(f"{name:26}", "shares" if way().array.data_ptr == batch.data_ptr() else "copies")
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.measure import best_time
+from mytensor.timing import best_time
 
 times = {name: best_time(way) for name, way in ways.items()}
 for name, seconds in times.items():

@@ -275,13 +275,15 @@ F.fold(F.unfold(ones, 3, padding=1), (4, 5), 3, padding=1)[0, 0]
 # and works out once a row where the padding begins.
 
 # %% tags=["nbval-ignore-output"]
-from timeit import timeit
+from statistics import mean
+
+from mytensor.timing import measure
 
 torch_batch = torch.from_dlpack(batch)
-times = {"torch": timeit(lambda: torch.nn.functional.unfold(torch_batch, 5), number=10) / 10}
+times = {"torch": mean(measure(lambda: torch.nn.functional.unfold(torch_batch, 5), repeats=10, warmup=0))}
 for kernel in mt.kernels("im2col", device="cpu"):
     with mt.use_kernel("im2col", kernel["name"]):
-        times[kernel["name"]] = timeit(lambda: F.unfold(batch, 5), number=10) / 10
+        times[kernel["name"]] = mean(measure(lambda: F.unfold(batch, 5), repeats=10, warmup=0))
 for name, seconds in times.items():
     print(f"{name:6} {seconds * 1e3:7.2f} ms, {columns.nbytes / seconds / 1e9:5.1f} GB/s written")
 

@@ -206,16 +206,15 @@ print(f"image {x.nbytes / 1e6:.2f} MB, weight {weight.nbytes / 1e6:.2f} MB, colu
 # every number it loads once for each row or column of the tile.
 
 # %% tags=["nbval-ignore-output"]
-from timeit import repeat
-
 import torch
+from mytensor.timing import measure
 
 torch_x, torch_weight = torch.from_dlpack(x), torch.from_dlpack(weight)
 
 
 def seconds(function):
-    function()  # the first call is slower: memory is allocated, caches are cold
-    return min(repeat(function, number=1, repeat=3))
+    # The first call is slower: memory is allocated, caches are cold.
+    return min(measure(function, repeats=3, warmup=1))
 
 
 times = {}

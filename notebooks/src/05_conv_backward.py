@@ -224,7 +224,7 @@ N, C, H, W, K, k = 64, 6, 16, 16, 16, 3
 print(f"multiply-adds of each pass, LeNet's second convolution at batch {N}: {N * K * H * W * C * k * k:,}")
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.measure import best_time
+from mytensor.timing import best_time
 
 x = mt.tensor(rng.normal(size=(N, C, H, W)).astype(np.float32)).array
 w = mt.tensor(rng.normal(size=(K, C, k, k)).astype(np.float32)).array

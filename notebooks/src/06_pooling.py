@@ -141,7 +141,7 @@ print("average, not    ", F.avg_pool2d(negative, 2, stride=2, padding=1, count_i
 # Pooling computes next to nothing: it reads every pixel once and writes a quarter of them. Its time is the memory's time.
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.measure import best_time
+from mytensor.timing import best_time
 
 rng = np.random.default_rng(6)
 x = mytensor_backend.from_numpy(rng.normal(size=(64, 6, 32, 32)).astype(np.float32))

@@ -243,7 +243,7 @@ check.gradcheck(Cube.apply, mt.tensor(rng.normal(size=(3, 5)), requires_grad=Tru
 # Recording is Python work, the same for a small tensor as for a large one. A LeNet step has about 50 ops forward and backward.
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.measure import best_time
+from mytensor.timing import best_time
 
 small = mt.tensor([1.0], requires_grad=True)
 recorded = best_time(lambda: small * small)

@@ -585,7 +585,7 @@ figure(
 # One step of all LeNet's parameters, by one call for all or by one call for each:
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.measure import best_time
+from mytensor.timing import best_time
 
 model = mt.models.LeNet().to(device)
 for parameter in model.parameters():

@@ -392,7 +392,7 @@ mistakes.chosen
 # to four pixels: He et al., *Deep Residual Learning*, 2016, section 4.2).
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.measure import best_time
+from mytensor.timing import best_time
 
 device = trainer.device
 

@@ -322,7 +322,7 @@ for name in ("im2col_gemm", "implicit_gemm", "direct"):
 # And the clock, on the device at hand:
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.measure import best_time
+from mytensor.timing import best_time
 
 
 def one_convolution():

@@ -99,8 +99,9 @@ class Machine:
     def read_text(self) -> str:
         self.looks += 1
         busy = round(100 * (self.others + self.ours) * self.span * self.looks)
+        part = busy // 6
         # user nice system idle iowait irq softirq steal guest guest_nice
-        return f"cpu  {busy // 2} 0 {busy - busy // 2} 777 5 0 0 0 3 0\ncpu0 1 2 3\n"
+        return f"cpu  {busy - 5 * part} {part} {part} 777 5 {part} {part} {part} 3 0\ncpu0 1 2 3\n"
 
 
 def told(way) -> list[str]:

@@ -473,7 +473,8 @@ class Tensor:
         """The variance: the sum of squared distances from the mean over (count - correction)."""
         dims = ops.normalize_dims(dim, self.ndim)
         count = int(np.prod([self.shape[d] for d in dims], dtype=np.int64))
-        distances = self - self.mean(dims, keepdim=True)
+        # No gradient goes through the mean: the distances from it add up to 0, whatever the elements are.
+        distances = self - self.mean(dims, keepdim=True).detach()
         return (distances * distances).sum(dims, keepdim) / (count - correction)
 
     def amax(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
@@ -486,12 +487,12 @@ class Tensor:
 
     def max(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
         """The largest element; with a dim, (values, indices) along it, and the gradient goes to the index's element."""
-        return ops.amax(self) if dim is None else ValuesAndIndices(*ops.max_along(self, dim, keepdim))
+        return ops.max_of_all(self) if dim is None else ValuesAndIndices(*ops.max_along(self, dim, keepdim))
 
     def min(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
         """The smallest element; with a dim, (values, indices) along it; the gradient goes to the index's element."""
         if dim is None:
-            return ops.amin(self)
+            return ops.min_of_all(self)
         values, indices = ops.max_along(-self, dim, keepdim)
         return ValuesAndIndices(-values, indices)
 

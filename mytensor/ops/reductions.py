@@ -89,7 +89,7 @@ class Amin(_Extreme):
 
 
 class _ExtremeOfAll(Function):
-    """The extreme of all elements. As in amax and amin equal ones share the gradient; here several NaNs share it too."""
+    """The extreme of all elements. Equal ones share the gradient, as in amax and amin; here NaNs share it too."""
 
     @staticmethod
     def backward(ctx, upstream):
@@ -132,7 +132,11 @@ class MaxAlong(Function):
         (indices,) = ctx.saved
         kept = _kept_shape(ctx.shape, (ctx.dim,))
         length = ctx.shape[ctx.dim]
-        positions = _positions(length).to(upstream.device).reshape([length if dim == ctx.dim else 1 for dim in range(len(ctx.shape))])
+        positions = (
+            _positions(length)
+            .to(upstream.device)
+            .reshape([length if dim == ctx.dim else 1 for dim in range(len(ctx.shape))])
+        )
         is_chosen = backend.eq(positions, indices.reshape(kept))
         # Not a product with 0 and 1: 0 times an infinite gradient is NaN.
         return backend.where(is_chosen, upstream.reshape(kept), backend.full((), 0.0, upstream.dtype, upstream.device))

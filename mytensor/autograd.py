@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import heapq
+import inspect
 import itertools
 import threading
 import weakref
@@ -37,6 +38,10 @@ class _GradMode(threading.local):
 
     enabled = True
 
+    def __init__(self):
+        # What each block that this thread is in goes back to: a list, as a block may be entered again inside itself.
+        self.before: dict[_GradModeBlock, list[bool]] = {}
+
 
 _grad_mode = _GradMode()
 
@@ -46,41 +51,115 @@ def is_grad_enabled() -> bool:
     return _grad_mode.enabled
 
 
-class set_grad_enabled:
-    """`with set_grad_enabled(flag):` or `@set_grad_enabled(flag)`: records the graph inside, or does not."""
+class _GradModeBlock:
+    """What no_grad, enable_grad and set_grad_enabled share: a block, or a function, in which the switch is set."""
 
-    def __init__(self, enabled: bool):
-        self.enabled = enabled
+    enabled: bool
 
     def __enter__(self):
-        self.previous = _grad_mode.enabled
+        _grad_mode.before.setdefault(self, []).append(_grad_mode.enabled)
         _grad_mode.enabled = self.enabled
         return self
 
     def __exit__(self, *exception):
-        _grad_mode.enabled = self.previous
+        before = _grad_mode.before[self]
+        _grad_mode.enabled = before.pop()
+        if not before:
+            del _grad_mode.before[self]
 
     def __call__(self, function: Callable) -> Callable:
-        @functools.wraps(function)
-        def wrapper(*args, **kwargs):
-            with set_grad_enabled(self.enabled):
-                return function(*args, **kwargs)
-
-        return wrapper
+        """The function, running inside such a block. A generator is inside while its own code runs: whoever takes its
+        values is not."""
+        return _run_inside(enable_grad if self.enabled else no_grad, function)
 
 
-class no_grad(set_grad_enabled):
-    """`with no_grad():` or `@no_grad()`: nothing inside is recorded. For evaluation and for updating parameters."""
+def _run_inside(block: type[_GradModeBlock], function: Callable) -> Callable:
+    """The function, running inside a block of this kind."""
+    if not callable(function):
+        raise TypeError(f"wanted a function to decorate, got {type(function).__name__}")
+    if inspect.isgeneratorfunction(function):
+        return _generate_inside(block, function)
 
-    def __init__(self):
-        super().__init__(False)
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        with block():
+            return function(*args, **kwargs)
+
+    return wrapper
 
 
-class enable_grad(set_grad_enabled):
-    """`with enable_grad():` or `@enable_grad()`: records again inside a `no_grad` block."""
+def _generate_inside(block: type[_GradModeBlock], function: Callable) -> Callable:
+    """A generator rests at each `yield`, and its block must rest with it: it is entered anew each time it goes on."""
 
-    def __init__(self):
-        super().__init__(True)
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        generator = function(*args, **kwargs)
+        go_on, value = generator.send, None
+        while True:
+            try:
+                with block():
+                    value = go_on(value)
+            except StopIteration as end:
+                return end.value
+            try:
+                value = yield value
+                go_on = generator.send
+            except GeneratorExit:
+                with block():
+                    generator.close()
+                raise
+            except BaseException as error:  # thrown at the generator: it may catch it and go on
+                go_on, value = generator.throw, error
+
+    return wrapper
+
+
+class no_grad(_GradModeBlock):
+    """`with no_grad():` or `@no_grad()`: nothing inside is recorded. For evaluation and for updating parameters.
+
+    The brackets may be left out over a function: `@no_grad`.
+    """
+
+    enabled = False
+
+    def __new__(cls, function: Callable | None = None) -> Any:
+        return super().__new__(cls) if function is None else _run_inside(cls, function)
+
+
+class enable_grad(_GradModeBlock):
+    """`with enable_grad():` or `@enable_grad`: records again inside a `no_grad` block."""
+
+    enabled = True
+
+    def __new__(cls, function: Callable | None = None) -> Any:
+        return super().__new__(cls) if function is None else _run_inside(cls, function)
+
+
+class set_grad_enabled(_GradModeBlock):
+    """Records the graph from here on, or does not: `set_grad_enabled(flag)` as a statement, for the rest of the thread.
+
+    `with set_grad_enabled(flag):` goes back at the block's end; `@set_grad_enabled(flag)` switches inside a function.
+    """
+
+    def __init__(self, enabled: bool):
+        if not isinstance(enabled, bool):
+            raise TypeError(f"set_grad_enabled: wanted True or False, got {type(enabled).__name__}")
+        self.enabled = enabled
+        # The switch is thrown now. A `with` or a decorator, which comes right after, takes it back first.
+        self._before: bool | None = _grad_mode.enabled
+        _grad_mode.enabled = enabled
+
+    def _take_back(self) -> None:
+        if self._before is not None:
+            _grad_mode.enabled, self._before = self._before, None
+
+    def __enter__(self):
+        self._take_back()
+        return super().__enter__()
+
+    def __call__(self, function: Callable) -> Callable:
+        self._take_back()
+        return super().__call__(function)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -100,7 +179,8 @@ class Node:
     """
 
     # A node is made for every op of every step, and most never get hooks, say: what they start with stands here once.
-    output_hooks: dict[int, list[Callable]] | None = None
+    output_hooks: dict[int, dict[int, Callable]] | None = None  # output index -> its hooks
+    retained: dict[int, weakref.ref[Tensor]] | None = None  # output index -> the tensor whose .grad is kept
     _saved: tuple = ()
     _saved_versions: tuple[int, ...] = ()
     _freed = False
@@ -187,7 +267,16 @@ class Function:
     Inside, values are NDArrays (Tensors without the autograd state); numpy arrays may be returned as well. `backward`
     takes one upstream gradient an output and returns one gradient an input, None where there is none; the Nones of the
     last inputs may be left out. `ctx.needs_input_grad` says which gradients are wanted at all.
+
+    What the two return is copied, so it may be an array that somebody keeps: an input, a constant, `upstream` itself.
     """
+
+    # The ops of this package return new arrays, or memory that is known to be shared: theirs is not copied.
+    _is_copied = True
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        cls._is_copied = not cls.__module__.startswith("mytensor.ops.")
 
     @staticmethod
     def forward(ctx: Node, *inputs):
@@ -217,23 +306,37 @@ class Function:
             edges.append(edge)
 
         node = Node(cls, edges)
+        versions = backend.versions(*values) if cls._is_copied else None
         result = cls.forward(node, *values)
+        if versions is not None:
+            _check_inputs_are_unchanged(node, versions, backend.versions(*values))
 
         if type(result) is tuple:
             return tuple([_output(node, array, is_recorded) for array in result])
         return _output(node, result, is_recorded)
 
 
+def _check_inputs_are_unchanged(node: Node, before: tuple, after: tuple) -> None:
+    """The graph holds the way to an input's old value: a forward that changes a recorded input would make it lie."""
+    for index, edge in enumerate(node.edges):
+        if edge is not None and before[index] != after[index]:
+            raise RuntimeError(
+                f"{node.function.__name__}.forward changed input {index} in place, which requires a gradient, and the "
+                "graph would not know; work on a copy: x.clone()"
+            )
+
+
 def _output(node: Node, array, is_recorded: bool) -> Tensor:
     """Wraps an output of `node` in a Tensor that, where the graph is recorded, remembers where it came from."""
-    if type(array) is not NDArray:
-        array = _as_ndarray(array, node.function, "forward")
+    marked = node._non_differentiable
+    is_marked = marked and any(array is other for other in marked)
+    if node.function._is_copied:
+        array = _copy_of(array, node.function, "forward")
     output = Tensor._wrap(array)
     if not is_recorded:
         return output
     dtype = array.dtype
-    marked = node._non_differentiable
-    if dtype in FLOATING and not (marked and any(array is other for other in marked)):
+    if dtype in FLOATING and not is_marked:
         output._requires_grad = True
         output.grad_fn = node
         output._output_index = len(node.output_specs)
@@ -243,10 +346,10 @@ def _output(node: Node, array, is_recorded: bool) -> Tensor:
     return output
 
 
-def _as_ndarray(value, function: type[Function], method: str):
-    """Accepts what a reader's Function may return instead of an NDArray: a numpy array, whose values are copied."""
+def _copy_of(value, function: type[Function], method: str):
+    """What a reader's Function returned, an NDArray or a numpy array, as an NDArray that nobody else holds."""
     if isinstance(value, NDArray):
-        return value
+        return value.clone()
     if isinstance(value, (np.ndarray, np.generic)):
         return backend.from_numpy(np.array(value, order="C"))
     kind = "a Tensor (inside a Function, work with NDArrays)" if isinstance(value, Tensor) else type(value).__name__
@@ -283,7 +386,7 @@ def backward(tensor: Tensor, gradient: Tensor | None = None, retain_graph: bool 
 
     root = _root_gradient(tensor, gradient)
     if tensor.grad_fn is None:
-        leaf_gradients.add(tensor, root, is_shared=True)
+        leaf_gradients.add(tensor, root, is_shared=False)
     else:
         deliver(tensor.grad_fn, tensor._output_index, root)
     while heap:
@@ -319,19 +422,25 @@ class _LeafGradients:
         self.sums[leaf] = (array, is_shared)
 
     def store(self) -> None:
-        for leaf, (array, is_shared) in self.sums.items():
+        for leaf, (array, _) in self.sums.items():  # all hooks first: if one fails, no .grad has changed
+            if leaf.grad_fn is not None:
+                raise RuntimeError(
+                    "backward: a leaf of this graph was changed in place since and is now computed from others, so its "
+                    "gradient has no place; use x = x + 1, not x += 1, or change a .clone()"
+                )
             if leaf._hooks:
-                hooked = _run_hooks(leaf._hooks, array)
-                is_shared = is_shared or hooked is not array
-                array = hooked
-            if leaf.grad is not None:
-                backend.add_(leaf.grad.array, array)
+                self.sums[leaf] = _run_hooks(leaf._hooks, array), False
+        for leaf, (array, is_shared) in self.sums.items():
+            if not leaf._requires_grad:
+                continue  # frozen since the forward pass
+            if leaf._grad is not None:
+                backend.add_(leaf._grad.array, array)
             else:
-                leaf.grad = Tensor._wrap(array.clone() if is_shared else array)
+                leaf._grad = Tensor._wrap(array.clone() if is_shared else array)
 
 
 def _root_gradient(tensor: Tensor, gradient: Tensor | None):
-    """The gradient that backward starts from, as an NDArray."""
+    """The gradient that backward starts from, as an NDArray that nobody else holds."""
     array = tensor.array
     if gradient is None:
         if array.size != 1:
@@ -345,24 +454,37 @@ def _root_gradient(tensor: Tensor, gradient: Tensor | None):
             f"backward: gradient must be a Tensor, got {type(gradient).__name__}; make one with mt.tensor(...)"
         )
     _check_gradient("backward: the gradient passed in", gradient.array, (array.shape, array.dtype))
-    return gradient.array
+    return gradient.array.clone()
 
 
 def _complete_upstream(node: Node, received: list) -> list:
-    """Runs the hooks of the node's outputs; outputs that nothing used get zeros."""
+    """Runs the hooks of the node's outputs and keeps what is to be retained; outputs that nothing used get zeros."""
     for index, spec in enumerate(node.output_specs):
         if spec is None:
             continue
         if received[index] is None:
             other = next(gradient for gradient in received if gradient is not None)  # there is one: backward came by it
             received[index] = backend.full(spec[0], 0.0, spec[1], other.device)
-        elif node.output_hooks and index in node.output_hooks:
+            continue
+        if node.output_hooks and index in node.output_hooks:
             received[index] = _run_hooks(node.output_hooks[index], received[index])
+        if node.retained and index in node.retained:
+            _retain(node, node.retained[index](), received[index])
     return received
+
+
+def _retain(node: Node, tensor: Tensor | None, array) -> None:
+    """Adds to the `.grad` of a tensor that asked for it, if it is still there and still what this node computed."""
+    if tensor is not None and tensor.grad_fn is node:
+        grad = tensor._grad
+        tensor._grad = Tensor._wrap(array.clone() if grad is None else backend.add(grad.array, array))
 
 
 def call_backward(node: Node, upstream: list) -> list:
     """Calls the op's backward and checks what it returned: readable errors for a wrong derivative."""
+    is_copied = node.function._is_copied
+    if is_copied:  # in both directions: a reader's backward may also write into what it is handed
+        upstream = [array if array is None else array.clone() for array in upstream]
     result = node.function.backward(node, *upstream)
     gradients = list(result) if isinstance(result, (tuple, list)) else [result]
     if not [gradient for gradient in gradients if gradient is not None]:
@@ -379,8 +501,8 @@ def call_backward(node: Node, upstream: list) -> list:
     for index, (edge, gradient) in enumerate(zip(edges, gradients, strict=False)):
         if edge is None or gradient is None:
             continue
-        if type(gradient) is not NDArray:
-            gradient = gradients[index] = _as_ndarray(gradient, node.function, "backward")
+        if is_copied:
+            gradient = gradients[index] = _copy_of(gradient, node.function, "backward")
         target, output_index = edge
         wanted = (  # of the tensor at the end of the edge
             target.output_specs[output_index] if isinstance(target, Node) else (target.array.shape, target.array.dtype)
@@ -388,6 +510,20 @@ def call_backward(node: Node, upstream: list) -> list:
         if (gradient.shape, gradient.dtype) != wanted:
             _check_gradient(f"{node.function.__name__}.backward: the gradient of input {index}", gradient, wanted)
     return gradients
+
+
+def check_grad(tensor: Tensor, gradient: Tensor) -> None:
+    """What is put into `tensor.grad` fits the tensor: shape, dtype and device."""
+    if not isinstance(gradient, Tensor):
+        raise TypeError(f".grad: wanted a Tensor or None, got {type(gradient).__name__}; mt.tensor(...) makes one")
+    if gradient is tensor:
+        raise ValueError(".grad: a tensor cannot be its own gradient; give it a .clone()")
+    _check_gradient(".grad: the gradient", gradient.array, (tensor.array.shape, tensor.array.dtype))
+    if gradient.device != tensor.device:
+        raise ValueError(
+            f".grad: the gradient is on {gradient.device}, but the tensor it belongs to is on {tensor.device}; move it "
+            "with .to(device)"
+        )
 
 
 def _check_gradient(what: str, gradient, wanted: tuple) -> None:
@@ -401,30 +537,42 @@ def _check_gradient(what: str, gradient, wanted: tuple) -> None:
         raise TypeError(f"{what} has dtype {gradient.dtype.name}, but the tensor it belongs to has dtype {dtype.name}")
 
 
-def _run_hooks(hooks: Sequence[Callable], array):
-    """Calls hook(gradient) one after the other; what a hook returns replaces the gradient."""
+def _run_hooks(hooks: dict[int, Callable], array):
+    """Calls hook(gradient) one after the other; what a hook returns replaces the gradient.
+
+    A hook may keep what it is handed and what it returns, so each gets a copy of its own and what comes out is one too.
+    Hooks that are added or removed meanwhile count from the next time on.
+    """
     with no_grad():
-        for hook in list(hooks):
-            replacement = hook(Tensor._wrap(array))
-            if replacement is not None:
-                if not isinstance(replacement, Tensor):
-                    raise TypeError(f"a hook must return a Tensor or None, got {type(replacement).__name__}")
-                _check_gradient("the gradient a hook returned", replacement.array, (array.shape, array.dtype))
-                array = replacement.array
-    return array
+        for hook in tuple(hooks.values()):
+            gradient = Tensor._wrap(array.clone())
+            replacement = hook(gradient)
+            if replacement is None:
+                replacement = gradient  # perhaps changed in place
+            elif not isinstance(replacement, Tensor):
+                raise TypeError(f"a hook must return a Tensor or None, got {type(replacement).__name__}")
+            _check_gradient("the gradient a hook returned", replacement.array, (array.shape, array.dtype))
+            array = replacement.array
+    return array.clone()
+
+
+_registrations = itertools.count()
 
 
 class HookHandle:
-    """What register_hook returns: `remove()` takes the hook out again."""
+    """What registering a hook returns: `remove()` takes this one registration out again.
 
-    def __init__(self, hooks: list[Callable], hook: Callable):
+    hooks: registration number -> hook, in the order in which they run; the new hook is put in.
+    """
+
+    def __init__(self, hooks: dict[int, Callable], hook: Callable):
         self._hooks = hooks
-        self._hook = hook
+        self._number = next(_registrations)
+        hooks[self._number] = hook
 
     def remove(self) -> None:
         """Takes the hook out; calling it again does nothing."""
-        if self._hook in self._hooks:
-            self._hooks.remove(self._hook)
+        self._hooks.pop(self._number, None)
 
 
 def register_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
@@ -434,13 +582,12 @@ def register_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Ho
     node = tensor.grad_fn
     if node is None:
         if tensor._hooks is None:
-            tensor._hooks = []
+            tensor._hooks = {}
         hooks = tensor._hooks
     else:
         if node.output_hooks is None:
             node.output_hooks = {}
-        hooks = node.output_hooks.setdefault(tensor._output_index, [])
-    hooks.append(hook)
+        hooks = node.output_hooks.setdefault(tensor._output_index, {})
     return HookHandle(hooks, hook)
 
 
@@ -448,16 +595,19 @@ def retain_grad(tensor: Tensor) -> None:
     """Keeps `.grad` of a tensor in the middle of the graph; see Tensor.retain_grad."""
     if not tensor._requires_grad:
         raise RuntimeError("retain_grad: this tensor does not require a gradient")
-    if tensor.grad_fn is None:
+    node = tensor.grad_fn
+    if node is None:
         return
-    reference = weakref.ref(tensor)  # the node must not keep its own output alive
+    if node.retained is None:
+        node.retained = {}
+    node.retained[tensor._output_index] = weakref.ref(tensor)  # the node must not keep its own output alive
 
-    def keep(gradient: Tensor) -> None:
-        kept = reference()
-        if kept is not None:
-            kept.grad = gradient.clone() if kept.grad is None else kept.grad + gradient
 
-    register_hook(tensor, keep)
+def retains_grad(tensor: Tensor) -> bool:
+    """Whether backward keeps the `.grad` of this tensor in the middle of the graph."""
+    node = tensor.grad_fn
+    reference = node.retained.get(tensor._output_index) if node is not None and node.retained else None
+    return reference is not None and reference() is tensor
 
 
 # ---------------------------------------------------------------------------------------------------------------------

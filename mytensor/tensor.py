@@ -34,23 +34,23 @@ class Tensor:
 
     __slots__ = (
         "__weakref__",
-        "_hooks",
+        "_grad",  # Tensor or None: see the property grad
+        "_hooks",  # of a leaf: registration number -> hook; those of a computed tensor stand on its node
         "_output_index",  # which output of grad_fn this is
         "_requires_grad",
         "_shares_memory",  # True for both ends of a recorded reshape: in-place changes would bypass the graph
         "array",  # the NDArray: the numbers
-        "grad",  # Tensor or None: dloss/dself, summed over all backward calls since it was last cleared
         "grad_fn",  # the Node that computed this tensor; None for leaves
     )
     __array_priority__ = 1000  # numpy's operators leave `array * tensor` to us
 
     def __init__(self, data, requires_grad: bool = False):
         self.array = data if isinstance(data, NDArray) else _new_array(data, None)
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.grad_fn: autograd.Node | None = None
         self._requires_grad = False
         self._output_index = 0
-        self._hooks: list[Callable] | None = None
+        self._hooks: dict[int, Callable] | None = None
         self._shares_memory = False
         if requires_grad:
             self.requires_grad = True
@@ -60,7 +60,7 @@ class Tensor:
         """A leaf around an NDArray without any checks: the way results of operations are made."""
         tensor = cls.__new__(cls)
         tensor.array = array
-        tensor.grad = None
+        tensor._grad = None
         tensor.grad_fn = None
         tensor._requires_grad = False
         tensor._output_index = 0
@@ -155,6 +155,17 @@ class Tensor:
     # Autograd
     # -----------------------------------------------------------------------------------------------------------------
 
+    @property
+    def grad(self) -> Tensor | None:
+        """dloss/dself, summed over all backward calls since it was last cleared; None before the first."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None:
+            autograd.check_grad(self, gradient)
+        self._grad = gradient
+
     def backward(self, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
         """Adds dself/dleaf to the `.grad` of every leaf this tensor was computed from.
 
@@ -175,8 +186,16 @@ class Tensor:
         return autograd.register_hook(self, hook)
 
     def retain_grad(self) -> None:
-        """Keeps `.grad` after backward although this tensor is not a leaf."""
+        """Keeps `.grad` after backward although this tensor is not a leaf: the gradient behind all hooks.
+
+        After an in-place change, `.grad` belongs to the new value.
+        """
         autograd.retain_grad(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """True if `retain_grad` was called on this tensor and it is not a leaf."""
+        return autograd.retains_grad(self)
 
     # -----------------------------------------------------------------------------------------------------------------
     # Numbers out
@@ -473,7 +492,8 @@ class Tensor:
         """The variance: the sum of squared distances from the mean over (count - correction)."""
         dims = ops.normalize_dims(dim, self.ndim)
         count = int(np.prod([self.shape[d] for d in dims], dtype=np.int64))
-        distances = self - self.mean(dims, keepdim=True)
+        # No gradient goes through the mean: the distances from it add up to 0, whatever the elements are.
+        distances = self - self.mean(dims, keepdim=True).detach()
         return (distances * distances).sum(dims, keepdim) / (count - correction)
 
     def amax(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
@@ -486,12 +506,12 @@ class Tensor:
 
     def max(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
         """The largest element; with a dim, (values, indices) along it, and the gradient goes to the index's element."""
-        return ops.amax(self) if dim is None else ValuesAndIndices(*ops.max_along(self, dim, keepdim))
+        return ops.max_of_all(self) if dim is None else ValuesAndIndices(*ops.max_along(self, dim, keepdim))
 
     def min(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
         """The smallest element; with a dim, (values, indices) along it; the gradient goes to the index's element."""
         if dim is None:
-            return ops.amin(self)
+            return ops.min_of_all(self)
         values, indices = ops.max_along(-self, dim, keepdim)
         return ValuesAndIndices(-values, indices)
 
@@ -619,11 +639,11 @@ class Tensor:
         return ops.copy_(self, source)
 
     def uniform_(self, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Draws every element from the uniform distribution on [low, high). Not recorded."""
+        """Draws every element from the uniform distribution on [low, high)."""
         return ops.uniform_(self, low, high)
 
     def normal_(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
-        """Draws every element from the normal distribution. Not recorded."""
+        """Draws every element from the normal distribution."""
         return ops.normal_(self, mean, std)
 
     def __iadd__(self, other):

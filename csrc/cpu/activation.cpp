@@ -57,13 +57,14 @@ void relu_backward(const NDArray& upstream_array, const NDArray& output_array, N
         const T* upstream = upstream_array.data<T>();
         const T* output = output_array.data<T>();
         T* gradient = gradient_array.data<T>();
+        // NaN <= 0 is false, so NaN passes the gradient on.
         parallel_for(upstream_array.size(), kElementsPerThread, [=](int64_t begin, int64_t end) {
             int64_t i = begin;
             for (; i + kLanes<T> <= end; i += kLanes<T>) {
                 const Vector<T> passed = load(upstream + i);
-                store<T>(gradient + i, load(output + i) > T{0} ? passed : Vector<T>{});
+                store<T>(gradient + i, load(output + i) <= T{0} ? Vector<T>{} : passed);
             }
-            for (; i < end; i++) gradient[i] = output[i] > T{0} ? upstream[i] : T{0};
+            for (; i < end; i++) gradient[i] = output[i] <= T{0} ? T{0} : upstream[i];
         });
     });
 }

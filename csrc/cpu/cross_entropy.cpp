@@ -98,11 +98,10 @@ void cross_entropy_backward(const NDArray& upstream_array, const NDArray& logits
         const T* weight = weight_array ? weight_array->data<T>() : nullptr;
         T* gradient = gradient_array.data<T>();
         const T smoothing = static_cast<T>(options.label_smoothing);
-        T sum_of_weights = static_cast<T>(classes);
-        if (weight) {
-            sum_of_weights = 0;
-            for (int64_t c = 0; c < classes; c++) sum_of_weights += weight[c];
-        }
+        // Only smoothing asks for the weights of all classes. Without it an absent class may weigh infinity.
+        T sum_of_weights = 0;
+        if (smoothing != 0)
+            for (int64_t c = 0; c < classes; c++) sum_of_weights += weight ? weight[c] : T{1};
         for_each_slice<T>(items, classes, inner, [=](const auto& slices) {
             // The probabilities exp(x - log_sum_exp). The rounding error of a large log_sum_exp would be a common
             // factor of them all: dividing by their sum takes it out.
@@ -120,10 +119,11 @@ void cross_entropy_backward(const NDArray& upstream_array, const NDArray& logits
                 of_weight{};  // the factors of p[c], of the one-hot target and of weight[c]; 0: ignored
             for (int64_t slice = 0; slice < slices.slices; slice++) {
                 const int64_t item = slices.first_slice + slice, label = target[item];
-                if (label == options.ignore_index) continue;
-                const T share = upstream_of_item(upstream, total_weight, options.reduction, item);
-                of_target[slice] = share * (1 - smoothing) * (weight ? weight[label] : T{1});
-                of_weight[slice] = smoothing == 0 ? T{0} : share * smoothing / static_cast<T>(classes);
+                if (label != options.ignore_index) {
+                    const T share = upstream_of_item(upstream, total_weight, options.reduction, item);
+                    of_target[slice] = share * (1 - smoothing) * (weight ? weight[label] : T{1});
+                    of_weight[slice] = smoothing == 0 ? T{0} : share * smoothing / static_cast<T>(classes);
+                }
                 of_probability[slice] = of_target[slice] + of_weight[slice] * sum_of_weights;
             }
             if (slices.slices == 1) {  // one slice may fill all lanes

@@ -95,10 +95,11 @@ __global__ void relu_float4(const float* x, float* output, int64_t count) {
     }
 }
 
+// NaN <= 0 is false, so NaN passes the gradient on.
 template <class T>
 __global__ void relu_backward_elements(const T* upstream, const T* output, T* gradient, int64_t count) {
     const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-    if (i < count) gradient[i] = output[i] > T{0} ? upstream[i] : T{0};
+    if (i < count) gradient[i] = output[i] <= T{0} ? T{0} : upstream[i];
 }
 
 __global__ void relu_backward_float4(const float* upstream, const float* output, float* gradient, int64_t count) {
@@ -106,11 +107,11 @@ __global__ void relu_backward_float4(const float* upstream, const float* output,
     if (first + 4 <= count) {
         const float4 from = *reinterpret_cast<const float4*>(upstream + first);
         const float4 gate = *reinterpret_cast<const float4*>(output + first);
-        const float4 to = {gate.x > 0 ? from.x : 0, gate.y > 0 ? from.y : 0, gate.z > 0 ? from.z : 0,
-                           gate.w > 0 ? from.w : 0};
+        const float4 to = {gate.x <= 0 ? 0 : from.x, gate.y <= 0 ? 0 : from.y, gate.z <= 0 ? 0 : from.z,
+                           gate.w <= 0 ? 0 : from.w};
         *reinterpret_cast<float4*>(gradient + first) = to;
     } else {
-        for (int64_t i = first; i < count; i++) gradient[i] = output[i] > 0 ? upstream[i] : 0;
+        for (int64_t i = first; i < count; i++) gradient[i] = output[i] <= 0 ? 0 : upstream[i];
     }
 }
 

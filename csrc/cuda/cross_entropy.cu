@@ -144,10 +144,11 @@ __global__ void softmax_minus_one_hot(const T* upstream, const T* logits, const 
     const T shift = log_sum_exp[item];
     const int64_t label = target[item];
 
+    // Only smoothing asks for the weights of all classes. Without it an absent class may weigh infinity.
     T sum = 0, sum_of_weights = 0;
     for (int64_t c = Team::rank(); c < options.classes; c += Team::kSize) {
         sum += ::exp(x[c * options.inner] - shift);
-        sum_of_weights += weight != nullptr ? weight[c] : T{1};
+        if (options.smoothing != 0) sum_of_weights += weight != nullptr ? weight[c] : T{1};
     }
     sum = Team::sum(sum);
     sum_of_weights = Team::sum(sum_of_weights);

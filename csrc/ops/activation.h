@@ -8,7 +8,7 @@ namespace mt {
 // max(x, 0); NaN stays NaN. float32 or float64.
 NDArray relu(const NDArray& x);
 
-// What relu sends back: upstream where relu's output was positive, else 0.
+// What relu sends back: upstream where relu's output was positive or NaN, else 0.
 NDArray relu_backward(const NDArray& upstream, const NDArray& output);
 
 // Numbers of any dtype but uint8, which has no negatives.

@@ -29,8 +29,8 @@ class Module:
     training: bool
     _parameters: dict[str, Tensor]
     _modules: dict[str, Module]
-    _forward_hooks: list[Callable]
-    _forward_pre_hooks: list[Callable]
+    _forward_hooks: dict[int, Callable]  # registration number -> hook
+    _forward_pre_hooks: dict[int, Callable]
 
     def __new__(cls, *args, **kwargs):
         # Here and not in __init__, so that a subclass that does not call super().__init__() works all the same.
@@ -39,8 +39,8 @@ class Module:
         state["training"] = True
         state["_parameters"] = {}
         state["_modules"] = {}
-        state["_forward_hooks"] = []
-        state["_forward_pre_hooks"] = []
+        state["_forward_hooks"] = {}
+        state["_forward_pre_hooks"] = {}
         return module
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -52,12 +52,13 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} needs a method forward(self, x) that computes its output")
 
     def __call__(self, *inputs, **kwargs):
-        for hook in self._forward_pre_hooks:
+        # Hooks that are added or removed meanwhile count from the next call on.
+        for hook in tuple(self._forward_pre_hooks.values()):
             replacement = hook(self, inputs)
             if replacement is not None:
                 inputs = replacement if isinstance(replacement, tuple) else (replacement,)
         output = self.forward(*inputs, **kwargs)
-        for hook in self._forward_hooks:
+        for hook in tuple(self._forward_hooks.values()):
             replacement = hook(self, inputs, output)
             if replacement is not None:
                 output = replacement
@@ -65,12 +66,10 @@ class Module:
 
     def register_forward_hook(self, hook: Callable) -> HookHandle:
         """Calls hook(module, inputs, output) after every forward; what it returns (if not None) replaces the output."""
-        self._forward_hooks.append(hook)
         return HookHandle(self._forward_hooks, hook)
 
     def register_forward_pre_hook(self, hook: Callable) -> HookHandle:
         """Calls hook(module, inputs) before every forward; what it returns (if not None) replaces the inputs."""
-        self._forward_pre_hooks.append(hook)
         return HookHandle(self._forward_pre_hooks, hook)
 
     # -----------------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ from mytensor.ops.indexing import getitem, index_select, select
 from mytensor.ops.loss import cross_entropy, nll_loss
 from mytensor.ops.matmul import linear, matmul
 from mytensor.ops.pooling import avg_pool2d, max_pool2d
-from mytensor.ops.reductions import amax, amin, argmax, max_along, mean, normalize_dims, sum
+from mytensor.ops.reductions import amax, amin, argmax, max_along, max_of_all, mean, min_of_all, normalize_dims, sum
 from mytensor.ops.shape import (
     broadcast_to,
     cast,
@@ -109,9 +109,11 @@ __all__ = [
     "lt",
     "matmul",
     "max_along",
+    "max_of_all",
     "max_pool2d",
     "maximum",
     "mean",
+    "min_of_all",
     "minimum",
     "mul",
     "mul_",

@@ -146,8 +146,8 @@ class Pow(Function):
         if need_a:
             slope = backend.mul(backend.pow(a, backend.sub(b, 1.0) if type(b) is NDArray else b - 1.0), b)
             # a^0 is 1 everywhere, so its slope is 0 at a = 0 too, where the formula says 0 * infinity.
-            slope = _zero_where(backend.eq(b, 0.0) if type(b) is NDArray else b == 0, slope)
-            gradient_a = _unbroadcast(backend.mul(upstream, slope), shape_a)
+            is_constant = backend.eq(b, 0.0) if type(b) is NDArray else b == 0
+            gradient_a = _unbroadcast(_zero_where(is_constant, backend.mul(upstream, slope)), shape_a)
         if need_b:
             a = a if type(a) is NDArray else backend.full((), a, b.dtype, b.device)
             slope = backend.mul(output, backend.log(a))
@@ -165,36 +165,43 @@ def _zero_where(mask, x):
     return backend.where(backend.broadcast_to(mask, x.shape), zeros, x)
 
 
-class _Choose(Function):
-    """maximum and minimum: the gradient goes to the operand that was chosen, and half to each where they are equal."""
+class Maximum(Function):
+    """The gradient goes to the operand that was chosen, and half to each where they are equal."""
+
+    @staticmethod
+    def forward(ctx, a, b):
+        ctx.save_for_backward(a, b)
+        return backend.maximum(a, b)
 
     @staticmethod
     def backward(ctx, upstream):
-        need_a, need_b = ctx.needs_input_grad
-        a, b, output = ctx.saved
-        chose_a = backend.eq(a, output).astype(upstream.dtype)
-        chose_b = backend.eq(b, output).astype(upstream.dtype)
-        share = backend.div(upstream, backend.add(chose_a, chose_b))
-        return (
-            _unbroadcast(backend.mul(share, chose_a), a.shape) if need_a else None,
-            _unbroadcast(backend.mul(share, chose_b), b.shape) if need_b else None,
-        )
+        a, b = ctx.saved
+        return _to_the_chosen(ctx, upstream, backend.lt(a, b), backend.gt(a, b))
 
 
-class Maximum(_Choose):
+class Minimum(Function):
+    """The gradient goes to the operand that was chosen, and half to each where they are equal."""
+
     @staticmethod
     def forward(ctx, a, b):
-        output = backend.maximum(a, b)
-        ctx.save_for_backward(a, b, output)
-        return output
+        ctx.save_for_backward(a, b)
+        return backend.minimum(a, b)
 
-
-class Minimum(_Choose):
     @staticmethod
-    def forward(ctx, a, b):
-        output = backend.minimum(a, b)
-        ctx.save_for_backward(a, b, output)
-        return output
+    def backward(ctx, upstream):
+        a, b = ctx.saved
+        return _to_the_chosen(ctx, upstream, backend.gt(a, b), backend.lt(a, b))
+
+
+def _to_the_chosen(ctx, upstream, is_b, is_a):
+    """The gradients of a and b. NaN is neither smaller nor larger: beside it both get the whole, so none is lost."""
+    need_a, need_b = ctx.needs_input_grad
+    a, b = ctx.saved
+    share = backend.where(backend.eq(a, b), backend.div(upstream, 2.0), upstream)
+    return (
+        _unbroadcast(_zero_where(is_b, share), a.shape) if need_a else None,
+        _unbroadcast(_zero_where(is_a, share), b.shape) if need_b else None,
+    )
 
 
 class Where(Function):

@@ -17,7 +17,7 @@ from mytensor.tensor import Tensor
 
 
 class Overwrite(Function):
-    """The value of copy_ and fill_: all of the source, nothing of the destination."""
+    """The value of copy_, fill_, uniform_ and normal_: all of the source, nothing of the destination."""
 
     @staticmethod
     def forward(ctx, destination, source):
@@ -53,9 +53,20 @@ def _become(tensor: Tensor, result: Tensor) -> Tensor:
         )
     _check_shape(tensor, result.shape)
     backend.copy_(tensor.array, result.array)
+    retains_grad = tensor.retains_grad
     tensor.grad_fn = result.grad_fn
     tensor._output_index = result._output_index
     tensor._requires_grad = result._requires_grad
+    if retains_grad:  # its .grad will be that of the new value; hooks stay with the old one
+        tensor.retain_grad()
+    return tensor
+
+
+def _overwrite(tensor: Tensor, array, is_recorded: bool) -> Tensor:
+    """Puts new numbers into `tensor`. Recorded, it no longer depends on what it was computed from."""
+    if is_recorded:
+        return _become(tensor, Overwrite.apply(tensor, array))
+    backend.copy_(tensor.array, array)
     return tensor
 
 
@@ -110,7 +121,7 @@ def div_(tensor: Tensor, other) -> Tensor:
 def fill_(tensor: Tensor, value: float) -> Tensor:
     """Sets every element to one number."""
     if _is_recorded(tensor):
-        return _become(tensor, Overwrite.apply(tensor, backend.full(tensor.shape, value, tensor.dtype, tensor.device)))
+        return _overwrite(tensor, backend.full(tensor.shape, value, tensor.dtype, tensor.device), True)
     backend.fill_(tensor.array, value)
     return tensor
 
@@ -128,15 +139,15 @@ def copy_(tensor: Tensor, source: Tensor) -> Tensor:
 
 def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Draws every element uniformly from [low, high), from the framework's generator."""
-    _is_recorded(tensor)
+    is_recorded = _is_recorded(tensor)
     seed, offset = random.reserve(tensor.nbytes)
-    backend.copy_(tensor.array, backend.uniform(tensor.shape, low, high, seed, offset, tensor.dtype, tensor.device))
-    return tensor
+    drawn = backend.uniform(tensor.shape, low, high, seed, offset, tensor.dtype, tensor.device)
+    return _overwrite(tensor, drawn, is_recorded)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Draws every element from a normal distribution, from the framework's generator."""
-    _is_recorded(tensor)
+    is_recorded = _is_recorded(tensor)
     seed, offset = random.reserve(tensor.nbytes)
-    backend.copy_(tensor.array, backend.normal(tensor.shape, mean, std, seed, offset, tensor.dtype, tensor.device))
-    return tensor
+    drawn = backend.normal(tensor.shape, mean, std, seed, offset, tensor.dtype, tensor.device)
+    return _overwrite(tensor, drawn, is_recorded)

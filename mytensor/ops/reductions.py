@@ -88,6 +88,34 @@ class Amin(_Extreme):
         return output
 
 
+class _ExtremeOfAll(Function):
+    """The extreme of all elements. Equal ones share the gradient, as in amax and amin; here NaNs share it too."""
+
+    @staticmethod
+    def backward(ctx, upstream):
+        x, output = ctx.saved
+        # NaN equals nothing, not even itself: that is how it is found. A number is the extreme only where no NaN is.
+        is_extreme = backend.add(backend.eq(x, output), backend.ne(x, x))
+        share = backend.div(upstream, backend.sum(is_extreme.astype(x.dtype)))
+        return backend.where(is_extreme, share, backend.full((), 0.0, x.dtype, x.device))
+
+
+class MaxOfAll(_ExtremeOfAll):
+    @staticmethod
+    def forward(ctx, x):
+        output = backend.amax(x)
+        ctx.save_for_backward(x, output)
+        return output
+
+
+class MinOfAll(_ExtremeOfAll):
+    @staticmethod
+    def forward(ctx, x):
+        output = backend.amin(x)
+        ctx.save_for_backward(x, output)
+        return output
+
+
 class MaxAlong(Function):
     """(values, indices) of the largest element along one dimension; the gradient goes to the element at the index."""
 
@@ -104,9 +132,14 @@ class MaxAlong(Function):
         (indices,) = ctx.saved
         kept = _kept_shape(ctx.shape, (ctx.dim,))
         length = ctx.shape[ctx.dim]
-        positions = _positions(length).reshape([length if dim == ctx.dim else 1 for dim in range(len(ctx.shape))])
-        is_chosen = backend.eq(positions, indices.reshape(kept)).astype(upstream.dtype)
-        return backend.mul(is_chosen, upstream.reshape(kept))
+        positions = (
+            _positions(length)
+            .to(upstream.device)
+            .reshape([length if dim == ctx.dim else 1 for dim in range(len(ctx.shape))])
+        )
+        is_chosen = backend.eq(positions, indices.reshape(kept))
+        # Not a product with 0 and 1: 0 times an infinite gradient is NaN.
+        return backend.where(is_chosen, upstream.reshape(kept), backend.full((), 0.0, upstream.dtype, upstream.device))
 
 
 def _positions(length: int):
@@ -142,6 +175,16 @@ def amax(x: Tensor, dims=None, keepdim: bool = False) -> Tensor:
 def amin(x: Tensor, dims=None, keepdim: bool = False) -> Tensor:
     """The smallest element over dims (all when left out)."""
     return Amin.apply(x, normalize_dims(dims, x.ndim), keepdim)
+
+
+def max_of_all(x: Tensor) -> Tensor:
+    """The largest of all elements."""
+    return MaxOfAll.apply(x)
+
+
+def min_of_all(x: Tensor) -> Tensor:
+    """The smallest of all elements."""
+    return MinOfAll.apply(x)
 
 
 def max_along(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:

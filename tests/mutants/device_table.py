@@ -73,8 +73,8 @@ MUTANTS = [
         ("neg:elements", "one thread too many", "if (i < count) output[i] = Function::apply(x[i]);",
          "if (i <= count) output[i] = Function::apply(x[i]);", OUTSIDE, "output[i] = Function::apply(x[i])", {"disturbs": _UNARY}),
         ("relu:elements", "NaN becomes zero", "return x < T{0} ? T{0} : x;", "return x > T{0} ? x : T{0};", {"disturbs": ("relu",)}),
-        ("relu_backward:elements", "gradient passes at zero", "output[i] > T{0} ? upstream[i]", "output[i] >= T{0} ? upstream[i]"),
-        ("relu_backward:float4", "the neighbour's gate", "gate.w > 0 ? from.w : 0", "gate.z > 0 ? from.w : 0"),
+        ("relu_backward:elements", "gradient passes at zero", "output[i] <= T{0} ? T{0}", "output[i] < T{0} ? T{0}"),
+        ("relu_backward:float4", "the neighbour's gate", "gate.w <= 0 ? 0 : from.w", "gate.z <= 0 ? 0 : from.w"),
         ("abs:elements", "an integer keeps its sign", "return x < T{0} ? Negative::apply(x) : x;", "return x;"),
     ),
     *_mutants(

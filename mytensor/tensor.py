@@ -356,6 +356,12 @@ class Tensor:
     def __rtruediv__(self, other):
         return ops.div(other, self)
 
+    def __floordiv__(self, other):
+        return ops.div(self, other, "floor")
+
+    def __rfloordiv__(self, other):
+        return ops.div(other, self, "floor")
+
     def __pow__(self, other):
         return ops.pow(self, other)
 
@@ -401,9 +407,9 @@ class Tensor:
         """self * other, element by element, with broadcasting."""
         return ops.mul(self, other)
 
-    def div(self, other) -> Tensor:
-        """self / other, with broadcasting."""
-        return ops.div(self, other)
+    def div(self, other, rounding_mode: str | None = None) -> Tensor:
+        """self / other, with broadcasting; of integers in float32. rounding_mode "trunc" or "floor": without fraction."""
+        return ops.div(self, other, rounding_mode)
 
     def pow(self, exponent) -> Tensor:
         """self to the power of a number or a tensor."""
@@ -602,9 +608,9 @@ class Tensor:
         """self *= other."""
         return ops.mul_(self, other)
 
-    def div_(self, other) -> Tensor:
+    def div_(self, other, rounding_mode: str | None = None) -> Tensor:
         """self /= other."""
-        return ops.div_(self, other)
+        return ops.div_(self, other, rounding_mode)
 
     def fill_(self, value: float) -> Tensor:
         """Sets every element to one number."""
@@ -637,6 +643,9 @@ class Tensor:
 
     def __itruediv__(self, other):
         return ops.div_(self, other)
+
+    def __ifloordiv__(self, other):
+        return ops.div_(self, other, "floor")
 
     # At the end of the class: behind these, `int` and `float` would no longer mean Python's types.
 

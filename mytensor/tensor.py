@@ -408,7 +408,7 @@ class Tensor:
         return ops.mul(self, other)
 
     def div(self, other, rounding_mode: str | None = None) -> Tensor:
-        """self / other, with broadcasting; of integers in float32. rounding_mode "trunc" or "floor": without fraction."""
+        """self / other, with broadcasting; of integers in float32. rounding_mode: "trunc" or "floor", no fraction."""
         return ops.div(self, other, rounding_mode)
 
     def pow(self, exponent) -> Tensor:

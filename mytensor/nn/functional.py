@@ -226,7 +226,7 @@ def cross_entropy(
 
 
 def _cross_entropy_of_probabilities(input, target, weight, ignore_index, reduction, label_smoothing) -> Tensor:
-    """The sum over the classes of -weight * target * log_softmax(input). "mean": over all places, whatever they weigh."""
+    """The sum over the classes of -weight * target * log_softmax(input). "mean" is that of all places alike."""
     if ignore_index >= 0:
         raise ValueError(
             f"cross_entropy: target holds probabilities, so there is no class {ignore_index} to ignore; leave "

@@ -41,7 +41,12 @@ def _operands(a, b, op: str, fractions: bool = False) -> tuple:
         tensor, number = b, a
     else:
         tensor, number = a, b
-    if isinstance(number, float) and not fractions and not isinstance(tensor, (int, float)) and not tensor.dtype.is_floating:
+    if (
+        isinstance(number, float)
+        and not fractions
+        and not isinstance(tensor, (int, float))
+        and not tensor.dtype.is_floating
+    ):
         raise TypeError(
             f"{op}: got a tensor of dtype {tensor.dtype.name} and the number {number}; convert first: x.float()"
         )
@@ -370,7 +375,7 @@ def div(a, b, rounding_mode: str | None = None) -> Tensor:
 
 
 def pow(a, b) -> Tensor:
-    """a to the power of b. Integers wrap around; their powers by a tensor's negative integers are cut to whole numbers."""
+    """a to the power of b. Integers wrap around; to a negative power, which only a tensor may name, they are cut."""
     a, b = _operands(a, b, "pow")
     if isinstance(b, int) and b < 0 and _is_integer_tensor(a):
         raise ValueError(

@@ -6,7 +6,7 @@ import operator
 
 
 def pair(value, op: str, name: str, one_in_a_list: bool = True) -> tuple[int, int]:
-    """3 -> (3, 3); (3, 5) stays. one_in_a_list: (3,) -> (3, 3) as well, which torch takes in convolution and pooling."""
+    """3 -> (3, 3); (3, 5) stays. one_in_a_list: (3,) -> (3, 3) too, as torch's convolution and pooling take it."""
     parts = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     is_known = len(parts) == 2 or (len(parts) == 1 and (one_in_a_list or parts[0] is value))
     try:

@@ -130,14 +130,13 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(x, (*x.shape[:start], merged, *x.shape[end + 1 :]))
 
 
-def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
-    """Without the dimensions of length 1 (or without `dim`, if its length is 1)."""
+def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Without the dimensions of length 1; or without `dim`, one or several, if its length is 1."""
     if dim is None:
         return reshape(x, [length for length in x.shape if length != 1])
-    dim = _normalize_dim(dim, max(x.ndim, 1))
-    if x.ndim == 0 or x.shape[dim] != 1:
-        return x
-    return reshape(x, x.shape[:dim] + x.shape[dim + 1 :])
+    named = [_normalize_dim(one, max(x.ndim, 1)) for one in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    shape = [length for place, length in enumerate(x.shape) if place not in named or length != 1]
+    return x if len(shape) == x.ndim else reshape(x, shape)
 
 
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
@@ -208,8 +207,11 @@ def _listed(arrays, op: str) -> list:
 
 
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """Elements start ... start + length - 1 of dimension `dim`."""
+    """Elements start ... start + length - 1 of dimension `dim`. A negative start counts from the end."""
     dim = _normalize_dim(dim, x.ndim)
+    start = int(start) if isinstance(start, Tensor) else start
+    if -x.shape[dim] <= start < 0:
+        start += x.shape[dim]
     if not (length >= 0 and start >= 0 and start + length <= x.shape[dim]):
         raise IndexError(
             f"narrow: {start} ... {start + length} is out of range for dimension {dim} of length {x.shape[dim]}"

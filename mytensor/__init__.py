@@ -52,7 +52,22 @@ from mytensor.creation import (  # noqa: E402
 )
 from mytensor.devices import default_device  # noqa: E402
 from mytensor.kernels import kernels, ops_with_kernels, use_kernel  # noqa: E402
-from mytensor.ops import cat, exp, log, log_softmax, logsumexp, matmul, maximum, minimum, relu, softmax, stack, where  # noqa: E402
+from mytensor.ops import (  # noqa: E402
+    cat,
+    div,
+    exp,
+    log,
+    log_softmax,
+    logsumexp,
+    matmul,
+    maximum,
+    minimum,
+    pow,
+    relu,
+    softmax,
+    stack,
+    where,
+)
 from mytensor.random import manual_seed  # noqa: E402
 
 __version__ = "0.1.0"
@@ -68,6 +83,7 @@ __all__ = [
     "csrc_path",
     "cuda",
     "default_device",
+    "div",
     "empty",
     "empty_cache",
     "empty_like",
@@ -102,6 +118,7 @@ __all__ = [
     "ones_like",
     "ops_with_kernels",
     "optim",
+    "pow",
     "rand",
     "rand_like",
     "randn",

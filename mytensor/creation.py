@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import mytensor_backend as backend
 import numpy as np
@@ -91,43 +92,73 @@ def arange(start, end=None, step=1, dtype: DType | None = None, device: str = "c
     """start, start + step, ... up to but without end; arange(n) starts at 0. int64, or float32 if a float is given."""
     if end is None:
         start, end = 0, start
-    if step == 0:
-        raise ValueError("arange: the step must not be 0")
     if dtype is None:
         dtype = backend.float32 if any(isinstance(value, float) for value in (start, end, step)) else backend.int64
+    if not dtype.is_floating:  # counted in integers from the start, as in torch
+        start, end, step = int(start), int(end), int(step)
+    if step == 0:
+        raise ValueError("arange: the step must not be 0")
     return tensor(np.arange(start, end, step), dtype=dtype, device=device)
 
 
-def eye(n: int, dtype: DType = backend.float32, device: str = "cpu") -> Tensor:
-    """The n x n identity matrix."""
-    return tensor(np.eye(n), dtype=dtype, device=device)
+def eye(
+    n: int,
+    m: int | None = None,
+    dtype: DType = backend.float32,
+    device: str = "cpu",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere: the n x n identity matrix, or n x m."""
+    if isinstance(m, DType):
+        raise TypeError(f"eye: the second argument is the number of columns, got {m.name}; eye(n, dtype=...)")
+    return tensor(np.eye(n, m), dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def empty_like(other: Tensor, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-    """An uninitialised tensor of the other's shape and dtype."""
-    return empty(other.shape, dtype=dtype or other.dtype, device=other.device, requires_grad=requires_grad)
+def empty_like(
+    other: Tensor, dtype: DType | None = None, requires_grad: bool = False, device: str | None = None
+) -> Tensor:
+    """An uninitialised tensor of the other's shape and, where nothing else is said, its dtype and device."""
+    return empty(other.shape, requires_grad=requires_grad, **_like(other, dtype, device))
 
 
-def zeros_like(other: Tensor, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the other's shape and dtype."""
-    return zeros(other.shape, dtype=dtype or other.dtype, device=other.device, requires_grad=requires_grad)
+def zeros_like(
+    other: Tensor, dtype: DType | None = None, requires_grad: bool = False, device: str | None = None
+) -> Tensor:
+    """Zeros of the other's shape and, where nothing else is said, its dtype and device."""
+    return zeros(other.shape, requires_grad=requires_grad, **_like(other, dtype, device))
 
 
-def ones_like(other: Tensor, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the other's shape and dtype."""
-    return ones(other.shape, dtype=dtype or other.dtype, device=other.device, requires_grad=requires_grad)
+def ones_like(
+    other: Tensor, dtype: DType | None = None, requires_grad: bool = False, device: str | None = None
+) -> Tensor:
+    """Ones of the other's shape and, where nothing else is said, its dtype and device."""
+    return ones(other.shape, requires_grad=requires_grad, **_like(other, dtype, device))
 
 
-def full_like(other: Tensor, fill_value: float, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-    """fill_value everywhere, in the other's shape and dtype."""
-    return full(other.shape, fill_value, dtype or other.dtype, other.device, requires_grad)
+def full_like(
+    other: Tensor,
+    fill_value: float,
+    dtype: DType | None = None,
+    requires_grad: bool = False,
+    device: str | None = None,
+) -> Tensor:
+    """fill_value everywhere, in the other's shape and, where nothing else is said, its dtype and on its device."""
+    return full(other.shape, fill_value, requires_grad=requires_grad, **_like(other, dtype, device))
 
 
-def rand_like(other: Tensor, requires_grad: bool = False) -> Tensor:
-    """Uniform draws from [0, 1) in the other's shape and dtype."""
-    return rand(other.shape, dtype=other.dtype, device=other.device, requires_grad=requires_grad)
+def rand_like(
+    other: Tensor, requires_grad: bool = False, dtype: DType | None = None, device: str | None = None
+) -> Tensor:
+    """Uniform draws from [0, 1) in the other's shape and, where nothing else is said, its dtype and on its device."""
+    return rand(other.shape, requires_grad=requires_grad, **_like(other, dtype, device))
 
 
-def randn_like(other: Tensor, requires_grad: bool = False) -> Tensor:
-    """Standard normal draws in the other's shape and dtype."""
-    return randn(other.shape, dtype=other.dtype, device=other.device, requires_grad=requires_grad)
+def randn_like(
+    other: Tensor, requires_grad: bool = False, dtype: DType | None = None, device: str | None = None
+) -> Tensor:
+    """Standard normal draws in the other's shape and, where nothing else is said, its dtype and on its device."""
+    return randn(other.shape, requires_grad=requires_grad, **_like(other, dtype, device))
+
+
+def _like(other: Tensor, dtype: DType | None, device: str | None) -> dict[str, Any]:
+    return {"dtype": dtype or other.dtype, "device": device or other.device}

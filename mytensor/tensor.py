@@ -375,6 +375,12 @@ class Tensor:
     def __rtruediv__(self, other):
         return ops.div(other, self)
 
+    def __floordiv__(self, other):
+        return ops.div(self, other, "floor")
+
+    def __rfloordiv__(self, other):
+        return ops.div(other, self, "floor")
+
     def __pow__(self, other):
         return ops.pow(self, other)
 
@@ -408,21 +414,21 @@ class Tensor:
     def __ge__(self, other):
         return ops.ge(self, other)
 
-    def add(self, other) -> Tensor:
-        """self + other, with broadcasting."""
-        return ops.add(self, other)
+    def add(self, other, alpha=1) -> Tensor:
+        """self + alpha * other, with broadcasting."""
+        return ops.add(self, other if alpha == 1 else ops.mul(other, alpha))
 
-    def sub(self, other) -> Tensor:
-        """self - other, with broadcasting."""
-        return ops.sub(self, other)
+    def sub(self, other, alpha=1) -> Tensor:
+        """self - alpha * other, with broadcasting."""
+        return ops.sub(self, other if alpha == 1 else ops.mul(other, alpha))
 
     def mul(self, other) -> Tensor:
         """self * other, element by element, with broadcasting."""
         return ops.mul(self, other)
 
-    def div(self, other) -> Tensor:
-        """self / other, with broadcasting."""
-        return ops.div(self, other)
+    def div(self, other, rounding_mode: str | None = None) -> Tensor:
+        """self / other, with broadcasting; of integers in float32. rounding_mode: "trunc" or "floor", no fraction."""
+        return ops.div(self, other, rounding_mode)
 
     def pow(self, exponent) -> Tensor:
         """self to the power of a number or a tensor."""
@@ -519,13 +525,13 @@ class Tensor:
         """The int64 position of the largest element along dim, or in the flattened tensor; of equal ones, the first."""
         return ops.argmax(self, dim, keepdim)
 
-    def softmax(self, dim: int) -> Tensor:
-        """exp(x) / sum(exp(x)) along dim."""
-        return ops.softmax(self, dim)
+    def softmax(self, dim: int, dtype: DType | None = None) -> Tensor:
+        """exp(x) / sum(exp(x)) along dim. dtype: convert first."""
+        return ops.softmax(self if dtype is None else self.to(dtype), dim)
 
-    def log_softmax(self, dim: int) -> Tensor:
-        """log(softmax(x)) along dim, computed without overflow."""
-        return ops.log_softmax(self, dim)
+    def log_softmax(self, dim: int, dtype: DType | None = None) -> Tensor:
+        """log(softmax(x)) along dim, computed without overflow. dtype: convert first."""
+        return ops.log_softmax(self if dtype is None else self.to(dtype), dim)
 
     def logsumexp(self, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
         """log(sum(exp(x))) over dim, computed without overflow."""
@@ -547,8 +553,8 @@ class Tensor:
         """Merges the dimensions start_dim ... end_dim into one."""
         return ops.flatten(self, start_dim, end_dim)
 
-    def squeeze(self, dim: int | None = None) -> Tensor:
-        """Without the dimensions of length 1 (or without `dim`, if its length is 1)."""
+    def squeeze(self, dim: int | Sequence[int] | None = None) -> Tensor:
+        """Without the dimensions of length 1; or without `dim`, one or several, if its length is 1."""
         return ops.squeeze(self, dim)
 
     def unsqueeze(self, dim: int) -> Tensor:
@@ -622,9 +628,9 @@ class Tensor:
         """self *= other."""
         return ops.mul_(self, other)
 
-    def div_(self, other) -> Tensor:
+    def div_(self, other, rounding_mode: str | None = None) -> Tensor:
         """self /= other."""
-        return ops.div_(self, other)
+        return ops.div_(self, other, rounding_mode)
 
     def fill_(self, value: float) -> Tensor:
         """Sets every element to one number."""
@@ -657,6 +663,9 @@ class Tensor:
 
     def __itruediv__(self, other):
         return ops.div_(self, other)
+
+    def __ifloordiv__(self, other):
+        return ops.div_(self, other, "floor")
 
     # At the end of the class: behind these, `int` and `float` would no longer mean Python's types.
 

@@ -34,6 +34,8 @@ class TestConv2d:
             {"padding": "valid"},
             {"padding": "same"},
             {"padding": "same", "dilation": (3, 2)},
+            {"stride": (2,), "padding": [1], "dilation": (2,)},
+            {"padding": "same", "stride": (1,)},
         ],
         ids=str,
     )
@@ -136,6 +138,22 @@ class TestPooling:
         same("avg_pool2d", draw(2, 3, 9, 7), **options)
         same("avg_pool2d", draw(3, 9, 7), **options)
 
+    SIZES: ClassVar = [
+        {"kernel_size": (3,)},
+        {"kernel_size": [3], "stride": (2,), "padding": (1,)},
+        {"kernel_size": (3, 2), "stride": ()},
+        {"kernel_size": 2, "stride": []},
+        {"kernel_size": np.int64(2)},
+    ]
+
+    @pytest.mark.parametrize("options", SIZES, ids=str)
+    @pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
+    def test_sizes_that_torch_takes(self, name, options):
+        same(name, draw(2, 3, 9, 7), **options)
+
+    def test_a_dilation_in_a_list(self):
+        same("max_pool2d", draw(2, 3, 9, 7), kernel_size=2, dilation=[2])
+
 
 class TestActivations:
     def test_relu(self):
@@ -211,6 +229,24 @@ class TestLosses:
             with pytest.raises(error, match=words):
                 loss(*arguments, **options)
 
-    def test_probabilities_as_targets(self):
-        with pytest.raises(NotImplementedError, match="probabilities"):
-            F.cross_entropy(mt.zeros(2, 3), mt.zeros(2, 3))
+    @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+    @pytest.mark.parametrize("smoothing", [0.0, 0.3, 1.0])
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("shape", [(6, 5), (3, 5, 2, 7), (2, 5, 3), (5,)], ids=str)
+    def test_probabilities_as_targets(self, shape, weighted, smoothing, reduction):
+        """With gradients for the logits and for the probabilities; these need not sum to 1."""
+        weight = draw(5, low=0.1) if weighted else None
+        options = {"label_smoothing": smoothing, "reduction": reduction}
+        compare(
+            lambda x, p: F.cross_entropy(x, p, None if weight is None else mt.tensor(weight), **options),
+            draw(*shape),
+            draw(*shape, low=0.0),
+            terms=512,
+            also=lambda x, p: TF.cross_entropy(x, p, None if weight is None else torch.tensor(weight), **options),
+        )
+
+    def test_probabilities_of_nothing(self):
+        nothing = mt.zeros(0, 3)
+        assert np.isnan(F.cross_entropy(nothing, nothing).item())
+        assert F.cross_entropy(nothing, nothing, reduction="sum").item() == 0
+        assert F.cross_entropy(nothing, nothing, reduction="none").shape == (0,)

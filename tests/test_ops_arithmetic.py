@@ -1,5 +1,7 @@
 """Broadcasting arithmetic, comparisons, where, in-place ops, astype and full, against torch and numpy."""
 
+import functools
+
 import mytensor_backend as backend
 import numpy as np
 import pytest
@@ -50,12 +52,71 @@ def test_div_and_pow(dtype, shapes, rng):
     assert (np.abs(powers - wanted) <= 4 * np.finfo(dtype).eps * wanted).all()
 
 
+INTEGERS = tuple(dtype for dtype in DTYPES if dtype not in FLOATING)
+ROUNDED = {"div_trunc": "trunc", "div_floor": "floor"}
+
+
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("op", ROUNDED)
+def test_rounded_quotients(op, dtype, shapes, rng):
+    a, b = (draw(rng, shape, dtype) for shape in shapes)
+    if dtype in INTEGERS:
+        b = np.asarray(b >> (8 * b.itemsize - 5) | 1, dtype)  # few and small ones: quotients of all sizes, none by 0
+    if a.shape == b.shape:
+        a.reshape(-1)[::3] = b.reshape(-1)[::3] * dtype(3)  # whole quotients on purpose
+    theirs = torch.div(torch.from_numpy(a), torch.from_numpy(b), rounding_mode=ROUNDED[op])
+    same(getattr(backend, op)(nd(a), nd(b)), theirs)
+
+
+@pytest.mark.parametrize("dtype", FLOATING)
+@pytest.mark.parametrize("op", ROUNDED)
+def test_rounded_quotients_near_whole_numbers(op, dtype):
+    """0.3 / 0.1 rounds up to 3, but 0.3 < 3 * 0.1 in binary: the floor is 2."""
+    steps = np.arange(-40, 41, dtype=dtype)
+    a, b = (steps[:, None] * dtype(0.1)).astype(dtype), np.array([0.1, -0.1, 0.3, 0.7, 1e-3, 1e30, np.inf, 0], dtype)
+    theirs = torch.div(torch.from_numpy(a), torch.from_numpy(b), rounding_mode=ROUNDED[op])
+    same(getattr(backend, op)(nd(a), nd(b)), theirs)
+
+
+@pytest.mark.parametrize("op", ROUNDED)
+def test_no_integer_is_divided_by_zero(op):
+    divide = getattr(backend, op)
+    for dtype in INTEGERS:
+        ones = nd(np.ones(3, dtype))
+        for zero in (nd(np.array([1, 0, 2], dtype)), 0):
+            with pytest.raises(ValueError, match="holds a 0"):
+                divide(ones, zero)
+        assert divide(nd(np.ones(0, dtype)), 0).shape == (0,)  # nothing is divided
+        if dtype != np.uint8:  # the smallest one has no opposite: it wraps around, as in numpy
+            least = np.iinfo(dtype).min
+            same(divide(nd(np.array([least, least + 1], dtype)), -1), np.array([least, -(least + 1)], dtype))
+
+
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_powers_of_integers(dtype, shapes, rng):
+    """Exact modulo 2^bits, where floating arithmetic would have lost the last digits."""
+    a, b = draw(rng, shapes[0], dtype), rng.integers(0, 70, shapes[1]).astype(dtype)
+    same(backend.pow(nd(a), nd(b)), torch.pow(torch.from_numpy(a), torch.from_numpy(b)))
+    for exponent in (0, 1, 2, 3, 19):
+        same(backend.pow(nd(a), exponent), torch.pow(torch.from_numpy(a), exponent))
+
+
+def test_negative_powers_of_integers_are_cut():
+    for dtype in (np.int32, np.int64):
+        a = np.array([[-3, -1, 0, 1, 2]], dtype)
+        b = np.array([[-1], [-2], [-3], [np.iinfo(dtype).min]], dtype)
+        same(backend.pow(nd(a), nd(b)), torch.pow(torch.from_numpy(a), torch.from_numpy(b)))
+
+
 @pytest.mark.parametrize("dtype", FLOATING)
 def test_special_values(dtype):
     values = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.5, -2.0], dtype)
     a, b = np.repeat(values, 7), np.tile(values, 7)
-    for op in (*EVERY_DTYPE, *COMPARISONS, "div", "pow"):
-        theirs = getattr(torch, op)(torch.from_numpy(a), torch.from_numpy(b))
+    for op in (*EVERY_DTYPE, *COMPARISONS, "div", "pow", *ROUNDED):
+        in_torch = getattr(torch, op, functools.partial(torch.div, rounding_mode=ROUNDED.get(op)))
+        theirs = in_torch(torch.from_numpy(a), torch.from_numpy(b))
         same(getattr(backend, op)(nd(a), nd(b)), theirs)
         same(getattr(backend, op)(nd(a.reshape(7, 7)[:, :1].copy()), nd(values)), theirs.reshape(7, 7))
 
@@ -101,9 +162,8 @@ def test_errors():
         backend.mul(x, nd(np.zeros((3, 3), np.float32)))
     with pytest.raises(TypeError, match="float64"):
         backend.add(x, nd(np.zeros((2, 3))))
-    for op in (backend.div, backend.pow):
-        with pytest.raises(TypeError, match="wanted float32 or float64"):
-            op(nd(np.ones(3, np.int64)), nd(np.ones(3, np.int64)))
+    with pytest.raises(TypeError, match="wanted float32 or float64"):
+        backend.div(nd(np.ones(3, np.int64)), nd(np.ones(3, np.int64)))
     with pytest.raises(TypeError, match="mask"):
         backend.where(x, x, x)
     with pytest.raises(ValueError):
@@ -258,6 +318,6 @@ def test_full(dtype):
 
 def test_same_bits_for_any_number_of_threads(rng):
     a, b = nd(draw(rng, (257, 1031), np.float32)), nd(draw(rng, (1031,), np.float32))
-    for op in (backend.add, backend.div, backend.pow, backend.lt):
+    for op in (backend.add, backend.div, backend.div_floor, backend.pow, backend.lt):
         for_all_threads(lambda op=op: op(a, b))
     for_all_threads(lambda: backend.add_(a.clone(), b, alpha=0.7))

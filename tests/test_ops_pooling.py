@@ -63,6 +63,37 @@ def test_max_pool2d(dtype, geometry, kind, short, kernel, rng):
     same(indices, wanted_indices.to(torch.int32 if short else torch.int64))
 
 
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.parametrize("dtype", (np.uint8, np.int32, np.int64))
+def test_max_pool2d_of_integers(dtype, geometry, kernel, rng):
+    """Of the whole range, beyond what a double holds; and of few values, for ties; all negative ones besides."""
+    shape, *window = geometry
+    for x in (
+        draw(rng, shape, dtype),
+        rng.integers(0, 3, shape).astype(dtype),
+        (-2 - rng.integers(0, 3, shape)).astype(dtype),
+    ):
+        output, indices = backend.max_pool2d(nd(x), *window)
+        wanted, wanted_indices = F.max_pool2d(torch.from_numpy(x), *window, return_indices=True)
+        same(output, wanted)
+        same(indices, wanted_indices)
+
+
+@pytest.mark.parametrize("divisor_override", (None, 3, -7))
+@pytest.mark.parametrize("count_include_pad", (True, False))
+@pytest.mark.parametrize("geometry", WITHOUT_DILATION, ids=str)
+def test_avg_pool2d_of_int64(geometry, count_include_pad, divisor_override, rng):
+    shape, kernel_size, stride, padding, _, ceil_mode = geometry
+    arguments = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    x = rng.integers(-(2**57), 2**57, shape)
+    same(backend.avg_pool2d(nd(x), *arguments), F.avg_pool2d(torch.from_numpy(x), *arguments))
+
+
+def test_average_of_the_smallest_integer_by_minus_one():
+    x = np.full((1, 1, 3, 20), -(2**63))
+    same(backend.avg_pool2d(nd(x), 1, divisor_override=-1), x)
+
+
 @pytest.mark.parametrize("index", (np.int64, np.int32))
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 @pytest.mark.parametrize("dtype", FLOATING)
@@ -155,8 +186,6 @@ def test_threads(kernel, rng):
 def test_errors():
     x = nd(np.zeros((2, 3, 4, 5), np.float32))
     for pool in (backend.max_pool2d, backend.avg_pool2d):
-        with pytest.raises(TypeError, match="int64"):
-            pool(nd(np.zeros((2, 3, 4, 5), np.int64)), 2)
         with pytest.raises(ValueError, match=r"\(N, C, H, W\)"):
             pool(nd(np.zeros((3, 4, 5), np.float32)), 2)
         with pytest.raises(ValueError, match="kernel_size"):
@@ -169,6 +198,9 @@ def test_errors():
             pool(x, (2, 6))
         with pytest.raises(ValueError, match="may be empty"):
             pool(nd(np.zeros((2, 3, 0, 5), np.float32)), 2)
+    for dtype in (np.uint8, np.int32):
+        with pytest.raises(TypeError, match="wanted float32, float64 or int64"):
+            backend.avg_pool2d(nd(np.zeros((2, 3, 4, 5), dtype)), 2)
     with pytest.raises(ValueError, match="nothing but padding"):
         backend.max_pool2d(nd(np.zeros((1, 1, 2, 2), np.float32)), 2, 1, 1, 3)
     with pytest.raises(ValueError, match="divisor_override"):

@@ -245,8 +245,8 @@ class TestArithmetic:
                 mt.zeros(2) + other
         with pytest.raises(TypeError, match=r"number 1.5"):
             mt.tensor([1, 2]) + 1.5
-        with pytest.raises(TypeError, match="float"):
-            mt.tensor([1, 2]) / 2
+        with pytest.raises(TypeError, match="int64 and float32"):
+            mt.tensor([1, 2]) / mt.zeros(2)
         with pytest.raises(TypeError, match=r"mt.tensor"):
             mt.zeros(2) + np.zeros(2)
         with pytest.raises(TypeError, match=r"mt.tensor"):
@@ -254,6 +254,48 @@ class TestArithmetic:
         with pytest.raises(TypeError, match="str"):
             mt.zeros(2) + "1"
         assert (np.float32(2) * mt.ones(2)).tolist() == [2, 2]
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
+    def test_division_of_integers_is_torchs(self, dtype):
+        a, b = np.array([[7, 0, 3], [100, 5, 9]], dtype), np.array([2, 0, 5], dtype)
+        whole = (  # what stays an integer
+            lambda a, b: a // (b + 1),
+            lambda a, b: a // 4,
+            lambda a, b: 100 // (a + 1),
+            lambda a, b: a.div(b + 1, rounding_mode="trunc"),
+            lambda a, b: a.clone().div_(b + 1, rounding_mode="floor"),
+            lambda a, b: a.div(3, rounding_mode="floor"),
+            lambda a, b: a**3,
+            lambda a, b: a**b,
+            lambda a, b: 2**b,
+        )
+        fractions = (  # and what becomes float32
+            lambda a, b: a / b,
+            lambda a, b: a / 3,
+            lambda a, b: a / 2.5,
+            lambda a, b: a / 0,
+            lambda a, b: a.div(2.5, rounding_mode="floor"),
+            lambda a, b: a.div(-2.5, rounding_mode="trunc"),
+        )
+        for function in (*whole, *fractions):
+            ours, theirs = function(mt.tensor(a), mt.tensor(b)), function(torch.tensor(a), torch.tensor(b))
+            np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), strict=True)
+        for number in (3, 2.5):  # torch multiplies by the reciprocal, rounded twice
+            ours, theirs = number / mt.tensor(a), number / torch.tensor(a)
+            assert ours.dtype == mt.float32
+            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=np.finfo(np.float32).eps)
+        x = mt.tensor(a)
+        x //= 2
+        np.testing.assert_array_equal(x.numpy(), a // 2, strict=True)
+        for wrong in (lambda: x.div_(2), lambda: x.div_(2.5, rounding_mode="floor"), lambda: x.__itruediv__(2)):
+            with pytest.raises(TypeError, match="float32"):
+                wrong()
+
+    @pytest.mark.parametrize("mode", ["trunc", "floor"])
+    def test_rounded_quotients_have_slope_0(self, mode):
+        compare(lambda a, b: a.div(b, rounding_mode=mode) + a, draw(3, 4), draw(4, low=0.5))
+        compare(lambda a: a.div(0.3, rounding_mode=mode) + a, draw(3, 4))
+        compare(lambda a: (a * 2).div_(0.3, rounding_mode=mode) + a, draw(3, 4))
 
     def test_shapes_that_do_not_broadcast(self):
         with pytest.raises(ValueError, match="shape"):
@@ -387,6 +429,34 @@ class TestShape:
         compare(lambda a: mt.cat([a, a]), a, also=lambda a: torch.cat([a, a]))
         with pytest.raises(ValueError, match="at least one"):
             mt.cat([])
+
+    @pytest.mark.parametrize("dim", [0, 1, -1])
+    def test_cat_passes_over_tensors_of_shape_0(self, dim):
+        nothing = draw(0)
+        for place in range(3):
+            parts = [draw(2, 3), draw(2, 3)]
+            parts.insert(place, nothing)
+            compare(lambda *p: mt.cat(p, dim), *parts, also=lambda *p: torch.cat(p, dim))
+        compare(lambda *p: mt.cat(p, dim) * 2, nothing, nothing, also=lambda *p: torch.cat(p, dim) * 2)
+        compare(lambda a, b: mt.cat([a, b]), nothing, draw(3), also=lambda a, b: torch.cat([a, b]))
+
+    def test_a_single_number_has_dims_0_and_minus_1(self):
+        for function in (
+            lambda x: x.transpose(0, 0),
+            lambda x: x.transpose(0, -1),
+            lambda x: x.permute(()),
+            lambda x: x.flatten(0, -1),
+            lambda x: x.squeeze(0),
+            lambda x: x.unsqueeze(-1),
+            lambda x: x.softmax(0),
+            lambda x: x.log_softmax(-1),
+            lambda x: x.logsumexp(0),
+            lambda x: x.sum(0),
+            lambda x: x.mean(-1),
+            lambda x: x.amax(0, keepdim=True),
+        ):
+            compare(lambda x, function=function: function(x) * 2, draw())
+        compare(lambda x, i: x.index_select(0, i), draw(), np.array([0]))
 
     def test_reshape_shares_memory(self):
         x = mt.zeros(2, 3)

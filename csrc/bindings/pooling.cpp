@@ -9,7 +9,8 @@ void bind_pooling(py::module_& m) {
     def_op(
         m, "max_pool2d", &max_pool2d,
         "The largest element of each window.\n\n"
-        "input: (N, C, H, W). Returns output (N, C, OH, OW) and indices of the same shape: where in its (H, W) plane "
+        "input: (N, C, H, W), any dtype. Returns output (N, C, OH, OW) and indices of the same shape: where in its (H, "
+        "W) plane "
         "each maximum stood,\n"
         "row * W + column; int64, or with short_indices int32, where H * W allows. stride None: kernel_size. Padding, "
         "at most kernel_size / 2, counts as minus infinity; of "
@@ -28,7 +29,8 @@ void bind_pooling(py::module_& m) {
            py::arg("stride") = py::none(), py::arg("padding") = Pair{0, 0}, py::arg("dilation") = Pair{1, 1});
     def_op(m, "avg_pool2d", &avg_pool2d,
            "The mean of each window.\n\n"
-           "input: (N, C, H, W). Returns (N, C, OH, OW): each window's sum, divided by divisor_override if given, else "
+           "input: (N, C, H, W), floating or int64. Returns (N, C, OH, OW): each window's sum, divided by "
+           "divisor_override if given, else "
            "by the number of its elements\n"
            "inside the input and, with count_include_pad, the padding. stride None: kernel_size. padding: zeros, at "
            "most kernel_size / 2.",

@@ -38,6 +38,21 @@ T divisor_of(const AverageDivisor& divisor, const Span& height, const Span& widt
     return static_cast<T>((height.end - height.begin) * (width.end - width.begin));
 }
 
+// Calls body with a zero of the dtypes that are averaged.
+template <class Body>
+void dispatch_averaged(DType dtype, const Body& body) {
+    dtype == DType::int64 ? body(int64_t{}) : dispatch_floating(dtype, body);
+}
+
+// A sum, or a vector of sums, over the divisor. The smallest whole number has no opposite: there the CPU would trap.
+template <class T, class Sum>
+Sum divided(Sum sum, T divisor) {
+    if constexpr (std::is_integral_v<T>) {
+        if (divisor == -1) return Sum{} - sum;
+    }
+    return sum / divisor;
+}
+
 // One row of outputs of one plane. The windows of [first_whole, end_whole) are whole along the width.
 template <class T>
 void average_row(const T* input, T* output, const WindowSide& columns, int64_t first_whole, int64_t end_whole,
@@ -49,7 +64,7 @@ void average_row(const T* input, T* output, const WindowSide& columns, int64_t f
         for (int64_t h = height.begin; h < height.end; h++) {
             for (int64_t w = across.begin; w < across.end; w++) sum += input[h * width + w];
         }
-        output[ow] = sum / divisor_of<T>(divisor, height, across);
+        output[ow] = divided(sum, divisor_of<T>(divisor, height, across));
     };
 
     int64_t ow = 0;
@@ -62,7 +77,7 @@ void average_row(const T* input, T* output, const WindowSide& columns, int64_t f
                 sums += load_neighbours(base + h * width, kw, columns.stride);
             }
         }
-        sums /= divisor_of<T>(divisor, height, span_of(columns, lanes_begin));
+        sums = divided(sums, divisor_of<T>(divisor, height, span_of(columns, lanes_begin)));
         std::memcpy(output + lanes_begin, &sums, sizeof(sums));
     });
     for (; ow < outputs_w; ow++) average_one(ow);
@@ -76,7 +91,7 @@ void avg_pool2d(const NDArray& input, const Window& window, const AverageDivisor
     const int64_t outputs_h = output.shape(2), outputs_w = output.shape(3);
     const int64_t first_whole = columns.first_whole(outputs_w);
     const int64_t end_whole = loads_neighbours(columns) ? columns.end_whole(outputs_w) : first_whole;
-    dispatch_floating(input.dtype(), [&](auto zero) {
+    dispatch_averaged(input.dtype(), [&](auto zero) {
         using T = decltype(zero);
         parallel_for(planes, planes_per_thread(outputs_h * outputs_w * rows.kernel * columns.kernel),
                      [&](int64_t begin, int64_t end) {

@@ -60,10 +60,71 @@ struct Div {
         return a / b;
     }
 };
+// The quotient cut toward zero. Of whole numbers, the smallest has no opposite: divided by -1, it wraps around.
+struct DivTrunc {
+    template <class T>
+    static T apply(T a, T b) {
+        if constexpr (std::is_floating_point_v<T>) return std::trunc(a / b);
+        if constexpr (std::is_signed_v<T>) {
+            if (b == T(-1)) return Sub::apply(T{0}, a);
+        }
+        return a / b;
+    }
+};
+// The next whole number below the quotient, or the quotient itself if it is whole.
+struct DivFloor {
+    template <class T>
+    static T apply(T a, T b) {
+        if constexpr (std::is_floating_point_v<T>) {
+            return of_floating(a, b);
+        } else {
+            const T quotient = DivTrunc::apply(a, b);
+            if constexpr (std::is_signed_v<T>) {
+                const bool was_cut = Mul::apply(quotient, b) != a;
+                if (was_cut && (a < 0) != (b < 0)) return quotient - 1;
+            }
+            return quotient;
+        }
+    }
+
+    // Not floor(a / b): where the division rounds up to a whole number, that would be one too many. The remainder is
+    // exact, so a - remainder is a multiple of b, and the division below has nothing but its own rounding to undo.
+    template <class T>
+    static T of_floating(T a, T b) {
+        if (b == 0) return a / b;
+        const T remainder = std::fmod(a, b);
+        T quotient = (a - remainder) / b;
+        if (remainder != 0 && (remainder < 0) != (b < 0)) quotient -= 1;
+        if (quotient == 0) return std::copysign(T{0}, a / b);
+        const T floored = std::floor(quotient);
+        return quotient - floored > T(0.5) ? floored + 1 : floored;
+    }
+};
 struct Pow {
     template <class T>
     static T apply(T a, T b) {
-        return std::pow(a, b);
+        if constexpr (std::is_floating_point_v<T>) {
+            return std::pow(a, b);
+        } else {
+            return of_integers(a, b);
+        }
+    }
+
+    // By squaring: one step for each bit of the exponent.
+    template <class T>
+    static T of_integers(T base, T exponent) {
+        if constexpr (std::is_signed_v<T>) {
+            if (exponent < 0) {  // 1 / base^-exponent, cut toward zero
+                if (base == 1 || base == -1) return exponent % 2 == 0 ? 1 : base;
+                return 0;
+            }
+        }
+        T result = 1;
+        for (; exponent > 0; exponent /= 2) {
+            if (exponent % 2 == 1) result = Mul::apply(result, base);
+            base = Mul::apply(base, base);
+        }
+        return result;
     }
 };
 struct Equal {
@@ -131,10 +192,11 @@ void compute(const Broadcast<2>& plan, const T* a, const T* b, Result* out, int6
 }
 
 template <class Operation>
-void arithmetic(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+void arithmetic(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out,
+                int64_t grain = kCheapGrain) {
     dispatch_all(a.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        compute<Operation>(plan, a.data<T>(), b.data<T>(), out.data<T>(), kCheapGrain);
+        compute<Operation>(plan, a.data<T>(), b.data<T>(), out.data<T>(), grain);
     });
 }
 
@@ -147,17 +209,19 @@ void comparison(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, ND
 }
 
 template <class Operation>
-void floating(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out, int64_t grain) {
+void floating(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
     dispatch_floating(a.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        compute<Operation>(plan, a.data<T>(), b.data<T>(), out.data<T>(), grain);
+        compute<Operation>(plan, a.data<T>(), b.data<T>(), out.data<T>(), kCheapGrain);
     });
 }
 
-bool is_one_number(const NDArray& array, double number) {
+bool is_one_number(const NDArray& array, int number) {
     bool is_it = false;
-    dispatch_floating(array.dtype(),
-                      [&](auto zero) { is_it = array.size() == 1 && *array.data<decltype(zero)>() == number; });
+    dispatch_all(array.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        is_it = array.size() == 1 && *array.data<T>() == static_cast<T>(number);
+    });
     return is_it;
 }
 
@@ -206,16 +270,20 @@ void maximum(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArr
 void minimum(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
     arithmetic<Minimum>(plan, a, b, out);
 }
-void div(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
-    floating<Div>(plan, a, b, out, kCheapGrain);
+void div(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) { floating<Div>(plan, a, b, out); }
+void div_trunc(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    arithmetic<DivTrunc>(plan, a, b, out);
+}
+void div_floor(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
+    arithmetic<DivFloor>(plan, a, b, out, kCostlyGrain);
 }
 void pow(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
-    if (is_one_number(b, 2.0)) {  // x ** 2, the most frequent power: x * x
+    if (is_one_number(b, 2)) {  // x ** 2, the most frequent power: x * x
         Broadcast<2> twice = plan;
         for (size_t dim = 0; dim < plan.ndim; dim++) twice.strides[dim][1] = plan.strides[dim][0];
-        return floating<Mul>(twice, a, a, out, kCheapGrain);
+        return arithmetic<Mul>(twice, a, a, out);
     }
-    floating<Pow>(plan, a, b, out, kCostlyGrain);
+    arithmetic<Pow>(plan, a, b, out, kCostlyGrain);
 }
 void eq(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
     comparison<Equal>(plan, a, b, out);

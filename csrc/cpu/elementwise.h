@@ -17,9 +17,12 @@ void sub(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& 
 void mul(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 void maximum(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 void minimum(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
+void pow(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
+// Where they are whole numbers, b holds no 0.
+void div_trunc(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
+void div_floor(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 // float32 and float64 only.
 void div(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
-void pow(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 // out: uint8, 1 where the comparison holds.
 void eq(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
 void ne(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);

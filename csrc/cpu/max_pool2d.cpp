@@ -67,6 +67,24 @@ void pool_one(const Plane<T, Index>& plane, const WindowSide& rows, const Window
     plane.indices[oh * outputs_w + ow] = static_cast<Index>(best_index);
 }
 
+// The same for whole numbers. They have neither NaN nor a minus infinity: the best so far begins as the first element.
+template <class T, class Index>
+void pool_one_of_integers(const Plane<T, Index>& plane, const WindowSide& rows, const WindowSide& columns,
+                          int64_t outputs_w, int64_t oh, int64_t ow) {
+    const int64_t first_w = columns.first_inside(ow), end_w = columns.end_inside(ow);
+    const auto index_of = [&](int64_t kh, int64_t kw) {
+        return (rows.start(oh) + kh * rows.dilation) * columns.input + columns.start(ow) + kw * columns.dilation;
+    };
+    int64_t best_index = index_of(rows.first_inside(oh), first_w);
+    for (int64_t kh = rows.first_inside(oh); kh < rows.end_inside(oh); kh++) {
+        for (int64_t kw = first_w; kw < end_w; kw++) {
+            if (plane.input[index_of(kh, kw)] > plane.input[best_index]) best_index = index_of(kh, kw);
+        }
+    }
+    plane.output[oh * outputs_w + ow] = plane.input[best_index];
+    plane.indices[oh * outputs_w + ow] = static_cast<Index>(best_index);
+}
+
 // indices[lane] = base_index + lane * stride_w + offsets[lane]. Where T is float32 and indices are 64 bits wide, they
 // fill two vectors.
 template <class T, int Bytes, class Index>
@@ -235,24 +253,31 @@ bool scatter_plane(const T* upstream, const Index* indices, int64_t outputs, T* 
 
 void max_pool2d_naive(const NDArray& input, const Window& window, NDArray& output, NDArray& indices) {
     const WindowSide rows = rows_of(window, input.shape(2)), columns = columns_of(window, input.shape(3));
-    dispatch_types(input, indices, [&](auto zero, auto zero_index) {
+    const auto pool_all = [&](auto zero, auto zero_index) {
         using T = decltype(zero);
         using Index = decltype(zero_index);
         for_each_plane<T, Index>(input, window, output, indices,
                                  [&](const Plane<T, Index>& plane, int64_t outputs_h, int64_t outputs_w) {
                                      for (int64_t oh = 0; oh < outputs_h; oh++) {
-                                         for (int64_t ow = 0; ow < outputs_w; ow++)
-                                             pool_one(plane, rows, columns, outputs_w, oh, ow);
+                                         for (int64_t ow = 0; ow < outputs_w; ow++) {
+                                             if constexpr (std::is_integral_v<T>)
+                                                 pool_one_of_integers(plane, rows, columns, outputs_w, oh, ow);
+                                             else
+                                                 pool_one(plane, rows, columns, outputs_w, oh, ow);
+                                         }
                                      }
                                  });
-    });
+    };
+    dispatch_all(input.dtype(),
+                 [&](auto zero) { dispatch_index(indices, [&](auto zero_index) { pool_all(zero, zero_index); }); });
 }
 
 void max_pool2d_vectorised(const NDArray& input, const Window& window, NDArray& output, NDArray& indices) {
     const WindowSide rows = rows_of(window, input.shape(2)), columns = columns_of(window, input.shape(3));
     // Offsets within a window are kept in lanes as wide as an element: 32 bits for float32.
     const bool offsets_fit = (rows.kernel * rows.dilation + 1) * columns.input <= std::numeric_limits<int32_t>::max();
-    if (!offsets_fit || !loads_neighbours(columns)) return max_pool2d_naive(input, window, output, indices);
+    if (!is_floating(input.dtype()) || !offsets_fit || !loads_neighbours(columns))
+        return max_pool2d_naive(input, window, output, indices);
     const int64_t first_whole = columns.first_whole(output.shape(3)), end_whole = columns.end_whole(output.shape(3));
     const bool is_2x2 = is_2x2_inside(rows, columns, output.shape(2), output.shape(3));
     dispatch_types(input, indices, [&](auto zero, auto zero_index) {

@@ -49,6 +49,15 @@ struct Place {
     }
 };
 
+// Whole numbers are cut toward zero. The smallest has no opposite: divided by -1, it wraps around.
+template <class T>
+__device__ T divided(T sum, int64_t divisor) {
+    if constexpr (std::is_integral_v<T>) {
+        if (divisor == -1) return static_cast<T>(uint64_t{0} - static_cast<uint64_t>(sum));
+    }
+    return sum / static_cast<T>(divisor);
+}
+
 template <class T>
 __global__ void average(const T* input, T* output, Sizes sizes) {
     const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -59,7 +68,7 @@ __global__ void average(const T* input, T* output, Sizes sizes) {
     for (int64_t h = place.rows.begin; h < place.rows.end; h++) {
         for (int64_t w = place.columns.begin; w < place.columns.end; w++) sum += input[h * sizes.input.w + w];
     }
-    output[i] = sum / static_cast<T>(place.divisor);
+    output[i] = divided(sum, place.divisor);
 }
 
 // The outputs [first, end) whose windows hold element `at` of a side.
@@ -102,11 +111,12 @@ Sizes sizes_of(const NDArray& input, const NDArray& output, const Window& window
 }
 
 void launch_average(const NDArray& input, const Window& window, const AverageDivisor& divisor, NDArray& output) {
-    dispatch_floating_device(input.dtype(), [&](auto zero) {
+    const auto start = [&](auto zero) {
         using T = decltype(zero);
         launch(average<T>, blocks_for(output.size(), kThreads), kThreads, 0, input.data<T>(), output.data<T>(),
                sizes_of(input, output, window, divisor));
-    });
+    };
+    input.dtype() == DType::int64 ? start(int64_t{}) : dispatch_floating_device(input.dtype(), start);
 }
 
 void launch_average_backward(const NDArray& upstream, const Window& window, const AverageDivisor& divisor,

@@ -80,10 +80,71 @@ struct Div {
         return a / b;
     }
 };
+// The quotient cut toward zero. Of whole numbers, the smallest has no opposite: divided by -1, it wraps around.
+struct DivTrunc {
+    template <class T>
+    __device__ static T apply(T a, T b) {
+        if constexpr (std::is_floating_point_v<T>) return ::trunc(a / b);
+        if constexpr (std::is_signed_v<T>) {
+            if (b == static_cast<T>(-1)) return Sub::apply(T{0}, a);
+        }
+        return a / b;
+    }
+};
+// The next whole number below the quotient, or the quotient itself if it is whole.
+struct DivFloor {
+    template <class T>
+    __device__ static T apply(T a, T b) {
+        if constexpr (std::is_floating_point_v<T>) {
+            return of_floating(a, b);
+        } else {
+            const T quotient = DivTrunc::apply(a, b);
+            if constexpr (std::is_signed_v<T>) {
+                const bool was_cut = Mul::apply(quotient, b) != a;
+                if (was_cut && (a < 0) != (b < 0)) return quotient - 1;
+            }
+            return quotient;
+        }
+    }
+
+    // Not floor(a / b): where the division rounds up to a whole number, that would be one too many. The remainder is
+    // exact, so a - remainder is a multiple of b, and the division below has nothing but its own rounding to undo.
+    template <class T>
+    __device__ static T of_floating(T a, T b) {
+        if (b == 0) return a / b;
+        const T remainder = ::fmod(a, b);
+        T quotient = (a - remainder) / b;
+        if (remainder != 0 && (remainder < 0) != (b < 0)) quotient -= 1;
+        if (quotient == 0) return ::copysign(T{0}, a / b);
+        const T floored = ::floor(quotient);
+        return quotient - floored > static_cast<T>(0.5) ? floored + 1 : floored;
+    }
+};
 struct Pow {
     template <class T>
     __device__ static T apply(T a, T b) {
-        return b == T{2} ? a * a : ::pow(a, b);  // the most frequent power
+        if constexpr (std::is_floating_point_v<T>) {
+            return b == T{2} ? a * a : ::pow(a, b);  // the most frequent power
+        } else {
+            return of_integers(a, b);
+        }
+    }
+
+    // By squaring: one step for each bit of the exponent.
+    template <class T>
+    __device__ static T of_integers(T base, T exponent) {
+        if constexpr (std::is_signed_v<T>) {
+            if (exponent < 0) {  // 1 / base^-exponent, cut toward zero
+                if (base == 1 || base == -1) return exponent % 2 == 0 ? 1 : base;
+                return 0;
+            }
+        }
+        T result = 1;
+        for (; exponent > 0; exponent /= 2) {
+            if (exponent % 2 == 1) result = Mul::apply(result, base);
+            base = Mul::apply(base, base);
+        }
+        return result;
     }
 };
 // A NaN wins, whichever side it is on.
@@ -233,7 +294,9 @@ DeviceRows<BinaryKernel> mul_rows() { return elements(launch_arithmetic<Mul>); }
 DeviceRows<BinaryKernel> maximum_rows() { return elements(launch_arithmetic<Maximum>); }
 DeviceRows<BinaryKernel> minimum_rows() { return elements(launch_arithmetic<Minimum>); }
 DeviceRows<BinaryKernel> div_rows() { return elements(launch_floating<Div>); }
-DeviceRows<BinaryKernel> pow_rows() { return elements(launch_floating<Pow>); }
+DeviceRows<BinaryKernel> div_trunc_rows() { return elements(launch_arithmetic<DivTrunc>); }
+DeviceRows<BinaryKernel> div_floor_rows() { return elements(launch_arithmetic<DivFloor>); }
+DeviceRows<BinaryKernel> pow_rows() { return elements(launch_arithmetic<Pow>); }
 DeviceRows<BinaryKernel> eq_rows() { return elements(launch_comparison<Equal>); }
 DeviceRows<BinaryKernel> ne_rows() { return elements(launch_comparison<NotEqual>); }
 DeviceRows<BinaryKernel> lt_rows() { return elements(launch_comparison<Less>); }

@@ -24,6 +24,8 @@ static const mt::DeviceKernels kernels = {
     mt::maximum_rows(),
     mt::minimum_rows(),
     mt::div_rows(),
+    mt::div_trunc_rows(),
+    mt::div_floor_rows(),
     mt::pow_rows(),
     mt::eq_rows(),
     mt::ne_rows(),

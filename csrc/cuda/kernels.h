@@ -62,6 +62,8 @@ struct DeviceKernels {
     DeviceRows<BinaryKernel> maximum;
     DeviceRows<BinaryKernel> minimum;
     DeviceRows<BinaryKernel> div;
+    DeviceRows<BinaryKernel> div_trunc;
+    DeviceRows<BinaryKernel> div_floor;
     DeviceRows<BinaryKernel> pow;
     DeviceRows<BinaryKernel> eq;
     DeviceRows<BinaryKernel> ne;
@@ -136,6 +138,8 @@ DeviceRows<BinaryKernel> mul_rows();
 DeviceRows<BinaryKernel> maximum_rows();
 DeviceRows<BinaryKernel> minimum_rows();
 DeviceRows<BinaryKernel> div_rows();
+DeviceRows<BinaryKernel> div_trunc_rows();
+DeviceRows<BinaryKernel> div_floor_rows();
 DeviceRows<BinaryKernel> pow_rows();
 DeviceRows<BinaryKernel> eq_rows();
 DeviceRows<BinaryKernel> ne_rows();

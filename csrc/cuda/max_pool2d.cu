@@ -12,7 +12,7 @@
 // input (N, C, H, W); output and indices (N, C, OH, OW); an index is h * W + w, int64 or int32. A plane is one image's
 // channel.
 #include "kernels.h"
-#include "team.h"
+#include "launch.h"
 
 namespace mt {
 namespace {
@@ -41,8 +41,8 @@ __global__ void max_pool_naive(const T* input, T* output, Index* indices, Sizes 
     const int64_t first_w = i % sizes.output.w * window.stride.w - window.padding.w;
     input += plane * sizes.input.h * sizes.input.w;
 
-    T best = lowest<T>();
-    int64_t best_index = -1;  // a window of minus infinities: its first element
+    T best{};
+    int64_t best_index = -1;  // none yet: whatever comes first is taken, be it minus infinity
     for (int64_t r = 0; r < window.kernel.h; r++) {
         for (int64_t s = 0; s < window.kernel.w; s++) {
             const int64_t h = first_h + r * window.dilation.h, w = first_w + s * window.dilation.w;
@@ -160,11 +160,13 @@ void dispatch_types(const NDArray& values, const NDArray& indices, const Body& b
 }
 
 void launch_naive(const NDArray& input, const Window& window, NDArray& output, NDArray& indices) {
-    dispatch_types(input, indices, [&](auto zero, auto zero_index) {
+    dispatch_all_device(input.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        using Index = decltype(zero_index);
-        launch(max_pool_naive<T, Index>, blocks_for(output.size(), kThreads), kThreads, 0, input.data<T>(),
-               output.data<T>(), indices.data<Index>(), sizes_of(input, output, window));
+        dispatch_index(indices, [&](auto zero_index) {
+            using Index = decltype(zero_index);
+            launch(max_pool_naive<T, Index>, blocks_for(output.size(), kThreads), kThreads, 0, input.data<T>(),
+                   output.data<T>(), indices.data<Index>(), sizes_of(input, output, window));
+        });
     });
 }
 
@@ -208,7 +210,7 @@ bool launch_atomic(const NDArray& upstream, const NDArray& indices, const Window
 DeviceRows<MaxPoolKernel> max_pool2d_rows() {
     return {
         {"float4",
-         "2x2 windows, two apart: a thread reads two float4 and has two outputs; other windows and float64: as naive.",
+         "2x2 windows, two apart: a thread reads two float4 and has two outputs; other windows and dtypes: as naive.",
          75, launch_float4},
         {"naive", "One thread an output walks over its window.", 75, launch_naive},
     };

@@ -30,6 +30,9 @@ AverageDivisor make_divisor(const char* op, bool count_include_pad, std::optiona
 NDArray avg_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding, bool ceil_mode,
                    bool count_include_pad, std::optional<int64_t> divisor_override) {
     const Window window{kernel_size, stride.value_or(kernel_size), padding, {1, 1}};
+    require<TypeError>(is_floating(input.dtype()) || input.dtype() == DType::int64, "avg_pool2d: input has dtype ",
+                       name_of(input.dtype()),
+                       "; wanted float32, float64 or int64: convert it with .astype(float32), .float() on a Tensor");
     check_pooling("avg_pool2d", input, window);
     const auto divisor = make_divisor("avg_pool2d", count_include_pad, divisor_override);
     const Pair outputs = window_counts("avg_pool2d", {input.shape(2), input.shape(3)}, window, ceil_mode);

@@ -11,7 +11,8 @@ namespace mt {
 //   divisor_override, when given,
 //   the number of its elements inside the input or its padding, with count_include_pad,
 //   the number of its elements inside the input, without.
-// stride: kernel_size when not given. padding: zeros, at most half of kernel_size.
+// stride: kernel_size when not given. padding: zeros, at most half of kernel_size. float32 and float64, and int64 as in
+// torch: there the division is cut toward zero.
 NDArray avg_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding, bool ceil_mode,
                    bool count_include_pad, std::optional<int64_t> divisor_override);
 

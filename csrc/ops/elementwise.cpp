@@ -3,6 +3,7 @@
 #include "../cpu/elementwise.h"
 #include "../ndarray/device_memory.h"
 #include "kernel_table.h"
+#include "reduction.h"
 
 namespace mt {
 namespace {
@@ -17,6 +18,8 @@ BinaryTable mul_table("mul", {{Device::cpu, "simd", kIdea, &cpu::mul}}, &DeviceK
 BinaryTable maximum_table("maximum", {{Device::cpu, "simd", kIdea, &cpu::maximum}}, &DeviceKernels::maximum);
 BinaryTable minimum_table("minimum", {{Device::cpu, "simd", kIdea, &cpu::minimum}}, &DeviceKernels::minimum);
 BinaryTable div_table("div", {{Device::cpu, "simd", kIdea, &cpu::div}}, &DeviceKernels::div);
+BinaryTable div_trunc_table("div_trunc", {{Device::cpu, "simd", kIdea, &cpu::div_trunc}}, &DeviceKernels::div_trunc);
+BinaryTable div_floor_table("div_floor", {{Device::cpu, "simd", kIdea, &cpu::div_floor}}, &DeviceKernels::div_floor);
 BinaryTable pow_table("pow", {{Device::cpu, "library", "the C library's pow, element by element", &cpu::pow}},
                       &DeviceKernels::pow);
 BinaryTable eq_table("eq", {{Device::cpu, "simd", kIdea, &cpu::eq}}, &DeviceKernels::eq);
@@ -53,6 +56,19 @@ NDArray compute_floating(const BinaryTable& table, const NDArray& a, const NDArr
     return compute(table, a, b, a.dtype());
 }
 
+// Among whole numbers there is no infinity that could be the result of a division by 0.
+NDArray compute_quotient(const BinaryTable& table, const NDArray& a, const NDArray& b) {
+    require_alike(table.op(), "a", a, "b", b);
+    if (!is_floating(b.dtype()) && a.size() > 0 && b.size() > 0) {
+        const NDArray zero = array_of(table.op(), Number{false, 0.0, 0}, b.dtype(), b.device());
+        const NDArray has_zero = amax(eq(b, zero), {}, false).to(Device::cpu);
+        require<ValueError>(*has_zero.data<uint8_t>() == 0, table.op(), ": b (", describe(b),
+                            ") holds a 0, and whole numbers cannot be divided by it; convert both to floating numbers "
+                            "first, .float() on a Tensor, or put another number for 0");
+    }
+    return compute(table, a, b, a.dtype());
+}
+
 // `source` as an in-place op may read it: itself, or a copy where writing `destination` would change elements that are
 // still to be read. Element i is read when element i is written, so the same elements in the same order are fine.
 NDArray unharmed(const NDArray& source, const NDArray& destination) {
@@ -72,7 +88,9 @@ NDArray mul(const NDArray& a, const NDArray& b) { return compute(mul_table, a, b
 NDArray maximum(const NDArray& a, const NDArray& b) { return compute(maximum_table, a, b, a.dtype()); }
 NDArray minimum(const NDArray& a, const NDArray& b) { return compute(minimum_table, a, b, a.dtype()); }
 NDArray div(const NDArray& a, const NDArray& b) { return compute_floating(div_table, a, b); }
-NDArray pow(const NDArray& a, const NDArray& b) { return compute_floating(pow_table, a, b); }
+NDArray div_trunc(const NDArray& a, const NDArray& b) { return compute_quotient(div_trunc_table, a, b); }
+NDArray div_floor(const NDArray& a, const NDArray& b) { return compute_quotient(div_floor_table, a, b); }
+NDArray pow(const NDArray& a, const NDArray& b) { return compute(pow_table, a, b, a.dtype()); }
 NDArray eq(const NDArray& a, const NDArray& b) { return compute(eq_table, a, b, DType::uint8); }
 NDArray ne(const NDArray& a, const NDArray& b) { return compute(ne_table, a, b, DType::uint8); }
 NDArray lt(const NDArray& a, const NDArray& b) { return compute(lt_table, a, b, DType::uint8); }

@@ -16,6 +16,13 @@ NDArray minimum(const NDArray& a, const NDArray& b);
 
 // float32 and float64.
 NDArray div(const NDArray& a, const NDArray& b);
+
+// The quotient without its fraction, any dtype: cut toward zero, or the next whole number below. Throws ValueError
+// where a whole number is divided by 0; of the smallest one by -1 the quotient wraps around.
+NDArray div_trunc(const NDArray& a, const NDArray& b);
+NDArray div_floor(const NDArray& a, const NDArray& b);
+
+// Any dtype. Whole numbers wrap around; to a negative power they are 0, but for 1 and -1.
 NDArray pow(const NDArray& a, const NDArray& b);
 
 // Any dtype -> uint8: 1 where it holds, else 0.

@@ -8,11 +8,11 @@
 
 namespace mt {
 
-// (N, C, H, W) -> output (N, C, OH, OW) and, of the same shape, where in its (H, W) plane each maximum stood: row * W +
-// column. Padding counts as minus infinity. Of several equal maxima the first counts, row by row; NaN wins over every
-// number. stride: kernel_size when not given. padding: at most half of kernel_size, as in torch. The indices are int64,
-// as in torch; with short_indices they are int32 where H * W allows: half the memory to write here and to read in the
-// backward pass.
+// (N, C, H, W) of any dtype -> output (N, C, OH, OW) and, of the same shape, where in its (H, W) plane each maximum
+// stood: row * W + column. Padding counts as minus infinity. Of several equal maxima the first counts, row by row; NaN
+// wins over every number. stride: kernel_size when not given. padding: at most half of kernel_size, as in torch. The
+// indices are int64, as in torch; with short_indices they are int32 where H * W allows: half the memory to write here
+// and to read in the backward pass.
 std::pair<NDArray, NDArray> max_pool2d(const NDArray& input, Pair kernel_size, std::optional<Pair> stride, Pair padding,
                                        Pair dilation, bool ceil_mode, bool short_indices);
 

@@ -3,7 +3,6 @@
 namespace mt {
 
 void check_pooling(const char* op, const NDArray& input, const Window& window) {
-    require_floating(op, "input", input);
     require_ndim(op, "input", input, 4, "(N, C, H, W)");
     check_window(op, window);
     require<ValueError>(window.padding.h <= window.kernel.h / 2 && window.padding.w <= window.kernel.w / 2, op,

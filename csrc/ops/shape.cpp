@@ -77,21 +77,25 @@ NDArray permute(const NDArray& x, const std::vector<int64_t>& dims) {
 NDArray cat(const std::vector<NDArray>& arrays, int64_t dim) {
     const char* op = "cat";
     require<ValueError>(!arrays.empty(), op, ": got an empty list; wanted at least one array");
-    const NDArray& first = arrays.front();
-    require<ValueError>(first.ndim() > 0, op,
-                        ": array 0 has shape (), without a dimension to join along; reshape it to (1,)");
-    const size_t axis = normalize_axis(op, dim, first.ndim());
+    // Arrays of shape (0,) are passed over, however many dimensions the others have.
+    const Shape nothing{0};
+    size_t leader = 0;  // the array whose shape counts
+    while (leader + 1 < arrays.size() && arrays[leader].shape() == nothing) leader++;
+    const NDArray& first = arrays[leader];
+    const size_t axis = first.shape() == nothing || first.ndim() == 0 ? 0 : normalize_axis(op, dim, first.ndim());
     Shape shape = first.shape();
-    shape[axis] = 0;
     for (size_t i = 0; i < arrays.size(); i++) {
         const std::string name = message("array ", i);
-        require_same_dtype(op, "array 0", first, name.c_str(), arrays[i]);
-        require_same_device(op, "array 0", first, name.c_str(), arrays[i]);
+        require<ValueError>(arrays[i].ndim() > 0, op, ": array ", i,
+                            " has shape (), without a dimension to join along; reshape it to (1,)");
+        require_same_dtype(op, "array 0", arrays[0], name.c_str(), arrays[i]);
+        require_same_device(op, "array 0", arrays[0], name.c_str(), arrays[i]);
+        if (i == leader || arrays[i].shape() == nothing) continue;
         Shape wanted = first.shape();
         if (arrays[i].ndim() == wanted.size()) wanted[axis] = arrays[i].shape(axis);
-        require<ValueError>(arrays[i].shape() == wanted, op, ": array 0 has shape ", to_string(first.shape()),
-                            " but array ", i, " has ", to_string(arrays[i].shape()), "; they may differ in dimension ",
-                            axis, " only");
+        require<ValueError>(arrays[i].shape() == wanted, op, ": array ", leader, " has shape ",
+                            to_string(first.shape()), " but array ", i, " has ", to_string(arrays[i].shape()),
+                            "; they may differ in dimension ", axis, " only");
         shape[axis] += arrays[i].shape(axis);
     }
     NDArray out = NDArray::empty(shape, first.dtype(), first.device());
@@ -99,6 +103,7 @@ NDArray cat(const std::vector<NDArray>& arrays, int64_t dim) {
     const int64_t inner = product(shape, axis + 1, shape.size()) * static_cast<int64_t>(item_size(out.dtype()));
     int64_t place = 0;
     for (const NDArray& array : arrays) {
+        if (array.shape() == nothing) continue;
         const int64_t length = array.shape(axis) * inner;
         cat_table.pick(out.device())(array, {outer, length, 0, length}, out, place, shape[axis] * inner);
         place += length;

@@ -9,7 +9,8 @@ namespace mt {
 // count from the last.
 NDArray permute(const NDArray& x, const std::vector<int64_t>& dims);
 
-// The arrays one after the other along dim; their other dimensions agree, and so do their dtypes.
+// The arrays one after the other along dim; their other dimensions agree, and so do their dtypes. Arrays of shape (0,)
+// may stand beside any others, as in torch.
 NDArray cat(const std::vector<NDArray>& arrays, int64_t dim);
 
 // Elements start to start + length - 1 of dimension dim. Throws IndexError when they are not all there.

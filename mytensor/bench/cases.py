@@ -343,6 +343,12 @@ def elementwise_cases(size: str, shape: tuple[int, ...]) -> list[Case]:
     def masked(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         return rng.integers(0, 2, shape, dtype=np.uint8), _normal(rng, *shape), _normal(rng, *shape)
 
+    def whole(rng: np.random.Generator, *shape: int) -> np.ndarray:
+        return rng.integers(1, 1000, shape).astype(np.float32)  # no quotient is nearer to a whole number than 1 / 1000
+
+    def rounded(mode: str) -> Callable[..., Callable[[], torch.Tensor]]:
+        return lambda a, b: lambda: torch.div(a, b, rounding_mode=mode)
+
     elements = int(np.prod(shape))
     mask_bytes = 2 * _bytes(shape) + elements  # a mask's element takes a byte
     row = (1, *shape[1:])
@@ -353,6 +359,8 @@ def elementwise_cases(size: str, shape: tuple[int, ...]) -> list[Case]:
         *(case(op, 2, within_largest(1)) for op in ("add", "sub")),
         case("mul", 2, within_relative(1)),
         case("div", 2, within_relative(2), draw=positive),
+        case("div_trunc", 2, same_bits, by_torch=rounded("trunc"), draw=whole),
+        case("div_floor", 2, same_bits, by_torch=rounded("floor"), draw=whole),
         case("pow", 2, within_relative(16), draw=positive),
         *(case(op, 2, same_bits) for op in ("maximum", "minimum")),
         *(case(op, 2, same_bits, moved=mask_bytes) for op in ("eq", "ne", "lt", "le", "gt", "ge")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mytensor_backend as backend
 
 from mytensor import ops
+from mytensor.ops.windows import pair
 from mytensor.tensor import Tensor
 
 _REDUCTIONS = ("none", "mean", "sum")
@@ -18,14 +19,6 @@ def _tensor(value, function: str, name: str, *ndims: int) -> Tensor:
         wanted = " or ".join(str(ndim) for ndim in ndims)
         raise ValueError(f"{function}: {name} must have {wanted} dimensions, got shape {value.shape}")
     return value
-
-
-def _pair(value, function: str, name: str) -> tuple[int, int]:
-    """3 -> (3, 3); (3, 5) stays."""
-    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2 or not all(isinstance(part, int) and not isinstance(part, bool) for part in pair):
-        raise TypeError(f"{function}: {name} must be an int or a pair of ints (height, width), got {value!r}")
-    return pair
 
 
 def _batched(function, input: Tensor, dims_with_batch: int) -> Tensor:
@@ -67,9 +60,9 @@ def conv2d(
 
 def _conv2d_same(input, weight, bias, stride, dilation, groups) -> Tensor:
     """padding="same". An even kernel needs one zero more behind than before: pad by the larger, drop the first row."""
-    if _pair(stride, "conv2d", "stride") != (1, 1):
+    if pair(stride, "conv2d", "stride") != (1, 1):
         raise ValueError(f'conv2d: padding="same" wants stride 1, got {stride}')
-    total = [d * (k - 1) for d, k in zip(_pair(dilation, "conv2d", "dilation"), weight.shape[2:], strict=True)]
+    total = [d * (k - 1) for d, k in zip(pair(dilation, "conv2d", "dilation"), weight.shape[2:], strict=True)]
     behind = tuple(t - t // 2 for t in total)
     output = conv2d(input, weight, bias, 1, behind, dilation, groups)
     for dim, t in zip((-2, -1), total, strict=True):
@@ -199,7 +192,8 @@ def nll_loss(
     input: log-probabilities (N, C), (N, C, d1, ...) or (C). target: int64 classes (N), (N, d1, ...) or ().
     weight: one factor a class (C). Targets equal to ignore_index do not count. reduction: "none", "mean" or "sum".
     """
-    input, target = _prepare_loss("nll_loss", input, target, weight, size_average, reduce, reduction)
+    _check_loss("nll_loss", input, target, weight, size_average, reduce, reduction)
+    _check_classes("nll_loss", input, target)
     loss, _ = ops.nll_loss(_with_batch(input), _with_batch_target(input, target), weight, reduction, ignore_index)
     return loss.squeeze(0) if input.ndim == 1 and reduction == "none" else loss
 
@@ -216,18 +210,50 @@ def cross_entropy(
 ) -> Tensor:
     """log_softmax over the classes followed by nll_loss, computed in one go by log-sum-exp.
 
-    input: logits (N, C), (N, C, d1, ...) or (C). target: int64 classes (N), (N, d1, ...) or ().
+    input: logits (N, C), (N, C, d1, ...) or (C). target: int64 classes (N), (N, d1, ...) or (); or the probabilities
+    of all classes, in the shape and dtype of input.
     weight: one factor a class (C). Targets equal to ignore_index do not count. reduction: "none", "mean" or "sum".
     label_smoothing: this share of the target is spread evenly over all classes.
     """
-    input, target = _prepare_loss("cross_entropy", input, target, weight, size_average, reduce, reduction)
+    _check_loss("cross_entropy", input, target, weight, size_average, reduce, reduction)
+    if target.is_floating_point() and target.shape == input.shape:
+        return _cross_entropy_of_probabilities(input, target, weight, ignore_index, reduction, label_smoothing)
+    _check_classes("cross_entropy", input, target)
     loss, *_ = ops.cross_entropy(
         _with_batch(input), _with_batch_target(input, target), weight, reduction, ignore_index, label_smoothing
     )
     return loss.squeeze(0) if input.ndim == 1 and reduction == "none" else loss
 
 
-def _prepare_loss(function, input, target, weight, size_average, reduce, reduction) -> tuple[Tensor, Tensor]:
+def _cross_entropy_of_probabilities(input, target, weight, ignore_index, reduction, label_smoothing) -> Tensor:
+    """The sum over the classes of -weight * target * log_softmax(input). "mean" is that of all places alike."""
+    if ignore_index >= 0:
+        raise ValueError(
+            f"cross_entropy: target holds probabilities, so there is no class {ignore_index} to ignore; leave "
+            "ignore_index out"
+        )
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}; wanted a number from 0 to 1")
+    if target.dtype != input.dtype:
+        raise TypeError(
+            f"cross_entropy: input has dtype {input.dtype.name} and the probabilities in target {target.dtype.name}; "
+            "convert one of them: x.float(), x.double()"
+        )
+    classes_dim = 0 if input.ndim == 1 else 1
+    classes = input.shape[classes_dim]
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / max(classes, 1)
+    if weight is not None:
+        if weight.shape != (classes,):
+            raise ValueError(f"cross_entropy: weight must have shape ({classes},), got {weight.shape}")
+        target = target * weight.reshape(classes, *(1 for _ in input.shape[classes_dim + 1 :]))
+    losses = -(ops.log_softmax(input, classes_dim) * target).sum(classes_dim)
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.mean()
+
+
+def _check_loss(function, input, target, weight, size_average, reduce, reduction) -> None:
     """Checks what both losses share."""
     _tensor(input, function, "input")
     _tensor(target, function, "target")
@@ -239,25 +265,23 @@ def _prepare_loss(function, input, target, weight, size_average, reduce, reducti
         )
     if reduction not in _REDUCTIONS:
         raise ValueError(f'{function}: reduction must be "none", "mean" or "sum", got {reduction!r}')
+    if input.ndim == 0:
+        raise ValueError(f"{function}: input must have a dimension of classes, got a single number")
+
+
+def _check_classes(function: str, input: Tensor, target: Tensor) -> None:
+    """Checks a target of class numbers."""
     if target.is_floating_point():
-        if function == "cross_entropy" and target.shape == input.shape:
-            raise NotImplementedError(
-                "cross_entropy: probabilities as targets are not supported; give class numbers (int64), or compute "
-                "-(target * F.log_softmax(input, 1)).sum(1)"
-            )
         raise TypeError(
             f"{function}: target must hold class numbers (int64), got {target.dtype.name}; convert it: target.long()"
         )
     if target.dtype != backend.int64:
         raise TypeError(f"{function}: target must have dtype int64, got {target.dtype.name}; convert it: target.long()")
-    if input.ndim == 0:
-        raise ValueError(f"{function}: input must have a dimension of classes, got a single number")
     wanted = () if input.ndim == 1 else (input.shape[0], *input.shape[2:])
     if target.shape != wanted:
         raise ValueError(
             f"{function}: target must have shape {wanted} for input of shape {input.shape}, got shape {target.shape}"
         )
-    return input, target
 
 
 def _with_batch(input: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from mytensor.creation import empty
 from mytensor.nn import functional as F
 from mytensor.nn import init
 from mytensor.nn.module import Module
+from mytensor.ops.windows import pair
 from mytensor.tensor import Parameter, Tensor
 
 
@@ -59,11 +60,11 @@ class Conv2d(Module):
                 f"Conv2d: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}"
             )
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = F._pair(kernel_size, "Conv2d", "kernel_size")
+        self.kernel_size = pair(kernel_size, "Conv2d", "kernel_size", one_in_a_list=False)
         _check_positive("Conv2d", kernel_height=self.kernel_size[0], kernel_width=self.kernel_size[1])
-        self.stride = F._pair(stride, "Conv2d", "stride")
-        self.padding = padding if isinstance(padding, str) else F._pair(padding, "Conv2d", "padding")
-        self.dilation = F._pair(dilation, "Conv2d", "dilation")
+        self.stride = pair(stride, "Conv2d", "stride")
+        self.padding = padding if isinstance(padding, str) else pair(padding, "Conv2d", "padding")
+        self.dilation = pair(dilation, "Conv2d", "dilation")
         self.groups = groups
         self.weight = Parameter(empty(out_channels, in_channels // groups, *self.kernel_size))
         self.bias = Parameter(empty(out_channels)) if bias else None

@@ -24,8 +24,11 @@ def _operand(value, op: str):
     raise TypeError(f"{op}: wanted a Tensor or a number, got {type(value).__name__}")
 
 
-def _operands(a, b, op: str) -> tuple:
-    """Both operands, checked: tensors of one dtype, and no fraction beside an integer tensor."""
+def _operands(a, b, op: str, fractions: bool = False) -> tuple:
+    """Both operands, checked: tensors of one dtype, and no fraction beside an integer tensor.
+
+    fractions: a float number may stand beside an integer tensor, for the op makes floating numbers of both.
+    """
     a, b = _operand(a, op), _operand(b, op)
     if not isinstance(b, (int, float)):
         if not isinstance(a, (int, float)):
@@ -38,7 +41,12 @@ def _operands(a, b, op: str) -> tuple:
         tensor, number = b, a
     else:
         tensor, number = a, b
-    if isinstance(number, float) and not isinstance(tensor, (int, float)) and not tensor.dtype.is_floating:
+    if (
+        isinstance(number, float)
+        and not fractions
+        and not isinstance(tensor, (int, float))
+        and not tensor.dtype.is_floating
+    ):
         raise TypeError(
             f"{op}: got a tensor of dtype {tensor.dtype.name} and the number {number}; convert first: x.float()"
         )
@@ -46,9 +54,20 @@ def _operands(a, b, op: str) -> tuple:
 
 
 def _floating(x, op: str) -> None:
-    """Divisions and functions like exp need floating numbers."""
+    """Functions like exp need floating numbers."""
     if isinstance(x, (Tensor, NDArray)) and not x.dtype.is_floating:
         raise TypeError(f"{op}: wanted float32 or float64, got {x.dtype.name}; convert the tensor first: x.float()")
+
+
+def _is_integer_tensor(value) -> bool:
+    return isinstance(value, (Tensor, NDArray)) and not value.dtype.is_floating
+
+
+def _as_floating(value):
+    """An integer tensor as float32 (it has no gradient that could be lost); anything else as it is."""
+    if not _is_integer_tensor(value):
+        return value
+    return (value.array if isinstance(value, Tensor) else value).astype(backend.float32)
 
 
 def _shape_of(value) -> tuple | None:
@@ -127,6 +146,22 @@ class Div(Function):
         if need_b:
             gradient_b = _unbroadcast(backend.mul(backend.neg(upstream), backend.div(backend.div(a, b), b)), shape_b)
         return (_unbroadcast(backend.div(upstream, b), shape_a) if need_a else None, gradient_b)
+
+
+class DivRounded(Function):
+    """Quotients without their fraction. They change in steps, and between two steps the slope is 0."""
+
+    @staticmethod
+    def forward(ctx, a, b, quotient):
+        ctx.shapes = _shape_of(a), _shape_of(b)
+        return quotient(a, b)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        return [
+            backend.full(shape, 0.0, upstream.dtype, upstream.device) if needed else None
+            for needed, shape in zip(ctx.needs_input_grad, ctx.shapes, strict=False)
+        ]
 
 
 class Pow(Function):
@@ -327,17 +362,34 @@ def mul(a, b) -> Tensor:
     return Mul.apply(*_operands(a, b, "mul"))
 
 
-def div(a, b) -> Tensor:
-    """a / b, for floating tensors."""
-    a, b = _operands(a, b, "div")
-    _floating(a, "div")
-    _floating(b, "div")
-    return Div.apply(a, b)
+_ROUNDED = {"trunc": backend.div_trunc, "floor": backend.div_floor}
+
+
+def div(a, b, rounding_mode: str | None = None) -> Tensor:
+    """a / b. Integers are divided as float32, as in torch.
+
+    rounding_mode: "trunc" cuts the fraction off, "floor" takes the next whole number below; the quotient of integers
+    is then an integer. ValueError where an integer is divided by 0.
+    """
+    a, b = _operands(a, b, "div", fractions=True)
+    if rounding_mode is None:
+        return Div.apply(_as_floating(a), _as_floating(b))
+    if rounding_mode not in _ROUNDED:
+        raise ValueError(f'div: rounding_mode must be None, "trunc" or "floor", got {rounding_mode!r}')
+    if isinstance(a, float) or isinstance(b, float):
+        a, b = _as_floating(a), _as_floating(b)
+    return DivRounded.apply(a, b, _ROUNDED[rounding_mode])
 
 
 def pow(a, b) -> Tensor:
-    """a to the power of b."""
-    return Pow.apply(*_operands(a, b, "pow"))
+    """a to the power of b. Integers wrap around; to a negative power, which only a tensor may name, they are cut."""
+    a, b = _operands(a, b, "pow")
+    if isinstance(b, int) and b < 0 and _is_integer_tensor(a):
+        raise ValueError(
+            f"pow: got a tensor of dtype {a.dtype.name} and the exponent {b}, and integers to negative integer powers "
+            f"are no integers; convert first: x.float() ** {b}"
+        )
+    return Pow.apply(a, b)
 
 
 def maximum(a: Tensor, b: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mytensor_backend as backend
 
 from mytensor.autograd import Function
+from mytensor.ops.windows import pair
 from mytensor.tensor import Tensor
 
 
@@ -67,14 +68,22 @@ def conv2d(
     """
     if padding is None:
         padding = (weight.shape[2] // 2, weight.shape[3] // 2) if weight.ndim == 4 else 0
-    return Conv2d.apply(input, weight, bias, stride, padding, dilation, groups)
+    op = "conv2d"
+    geometry = pair(stride, op, "stride"), pair(padding, op, "padding"), pair(dilation, op, "dilation")
+    return Conv2d.apply(input, weight, bias, *geometry, groups)
 
 
 def im2col(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     """(N, C, H, W) -> (N, C * kh * kw, L): column l holds the pixels under the kernel at position l."""
-    return Im2col.apply(input, kernel_size, dilation, padding, stride)
+    return Im2col.apply(input, *_geometry("im2col", kernel_size, dilation, padding, stride))
 
 
 def col2im(columns: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     """(N, C * kh * kw, L) -> (N, C, H, W): adds every column entry to the pixel that im2col would have read it from."""
-    return Col2im.apply(columns, output_size, kernel_size, dilation, padding, stride)
+    output_size = pair(output_size, "col2im", "output_size", one_in_a_list=False)
+    return Col2im.apply(columns, output_size, *_geometry("col2im", kernel_size, dilation, padding, stride))
+
+
+def _geometry(op: str, kernel_size, dilation, padding, stride) -> list[tuple[int, int]]:
+    named = {"kernel_size": kernel_size, "dilation": dilation, "padding": padding, "stride": stride}
+    return [pair(value, op, name, one_in_a_list=False) for name, value in named.items()]

@@ -108,11 +108,16 @@ def mul_(tensor: Tensor, other) -> Tensor:
     return tensor
 
 
-def div_(tensor: Tensor, other) -> Tensor:
+def div_(tensor: Tensor, other, rounding_mode: str | None = None) -> Tensor:
     """tensor /= other."""
     if _is_recorded(tensor, other):
-        return _become(tensor, div(_original(tensor, other), other))
-    result = div(tensor, other)
+        return _become(tensor, div(_original(tensor, other), other, rounding_mode))
+    result = div(tensor, other, rounding_mode)
+    if result.dtype != tensor.dtype:
+        raise TypeError(
+            f"div_: the quotients are {result.dtype.name}, which a tensor of dtype {tensor.dtype.name} cannot take up; "
+            'use x = x / other, or x.div_(other, rounding_mode="floor") with an integer'
+        )
     _check_shape(tensor, result.shape)
     backend.copy_(tensor.array, result.array)
     return tensor

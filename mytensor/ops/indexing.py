@@ -35,8 +35,10 @@ def index_select(x: Tensor, index: Tensor) -> Tensor:
 
 def select(x: Tensor, dim: int, index) -> Tensor:
     """Slices of dimension `dim` in the order of a 1-D int64 index."""
-    dim = _normalize_dim(dim, x.ndim)
+    dim = _normalize_dim(dim, max(x.ndim, 1))
     rows = index.array if isinstance(index, Tensor) else index
+    if x.ndim == 0:  # a single number has one row, itself
+        return reshape(index_select(reshape(x, (1,)), rows), ())
     if dim == 0:
         return index_select(x, rows)
     to_front = [dim, *(other for other in range(x.ndim) if other != dim)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mytensor_backend as backend
 
 from mytensor.autograd import Function
+from mytensor.ops.windows import pair, stride_of_pooling
 from mytensor.tensor import Tensor
 
 
@@ -44,11 +45,20 @@ def max_pool2d(
 
     The positions are int64 as in torch, or with short_indices int32: for a reader who is backward alone.
     """
-    return MaxPool2d.apply(input, kernel_size, stride, padding, dilation, ceil_mode, short_indices)
+    op = "max_pool2d"
+    window = (
+        pair(kernel_size, op, "kernel_size"),
+        stride_of_pooling(stride, op),
+        pair(padding, op, "padding"),
+        pair(dilation, op, "dilation"),
+    )
+    return MaxPool2d.apply(input, *window, ceil_mode, short_indices)
 
 
 def avg_pool2d(
     input: Tensor, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
 ) -> Tensor:
     """(N, C, H, W) -> the average of each window, (N, C, H', W')."""
-    return AvgPool2d.apply(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    op = "avg_pool2d"
+    window = pair(kernel_size, op, "kernel_size"), stride_of_pooling(stride, op), pair(padding, op, "padding")
+    return AvgPool2d.apply(input, *window, ceil_mode, count_include_pad, divisor_override)

@@ -104,9 +104,20 @@ _FUNCTIONS |= {"maximum": np.maximum, "minimum": np.minimum, "eq": np.equal, "ne
 _FUNCTIONS |= {"le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
 
 
+_ROUNDED = {"div_trunc": "trunc", "div_floor": "floor"}
+
+
+def rounded_case(op, name, a, b) -> Case:
+    """Torch's quotient in the same dtype: a step of the rounding may lie between it and float64's."""
+    wanted = torch.div(torch.from_numpy(a), torch.from_numpy(b), rounding_mode=_ROUNDED[op]).numpy()
+    return Case(name, lambda put: (getattr(backend, op)(put(a), put(b)),), (wanted,), (0,))
+
+
 def binary_case(op, rng, dtype, a_shape, b_shape) -> Case:
     units = {"add": 1, "sub": 1, "mul": 1, "div": 1, "pow": 8}.get(op, 0)
     a, b = (np.asarray(np.round(_numbers(rng, shape, dtype), 1)) for shape in (a_shape, b_shape))
+    if op in _ROUNDED:
+        return rounded_case(op, f"{a_shape} {b_shape}", a, b)
     if op in ("pow", "div"):
         a, b = np.asarray(np.abs(a) + dtype(0.5)), np.asarray(np.abs(b) + dtype(0.5))
     wanted = np.asarray(_FUNCTIONS[op](a.astype(np.float64), b.astype(np.float64)))
@@ -121,7 +132,19 @@ def _binary(op, rng, dtype, small):
     if op in ("maximum", "minimum"):
         a, b = np.array([np.nan, 1, np.nan, -np.inf], dtype), np.array([1, np.nan, np.nan, np.inf], dtype)
         yield Case("NaN", lambda put: (getattr(backend, op)(put(a), put(b)),), (function[op](a, b),), (0,))
-    if op not in ("div", "pow"):
+    if op in _ROUNDED:
+        tenths = np.asarray(np.arange(-40, 41), dtype) * dtype(0.1)  # near whole multiples of each other
+        yield rounded_case(op, "tenths", tenths[:, None].copy(), np.array([0.1, -0.3, 1e-3, np.inf, 0], dtype))
+        for kind in (np.int64, np.int32, np.uint8):
+            a, b = (rng.integers(0 if kind == np.uint8 else -200, 200, 65).astype(kind) for _ in range(2))
+            yield rounded_case(op, kind.__name__, a, b | kind(1))
+    elif op == "pow":
+        for kind in (np.int64, np.int32, np.uint8):
+            a, b = rng.integers(0 if kind == np.uint8 else -200, 200, 65).astype(kind), np.arange(65).astype(kind)
+            wanted = torch.pow(torch.from_numpy(a), torch.from_numpy(b)).numpy()
+            call = lambda put, a=a, b=b: (backend.pow(put(a), put(b)),)  # noqa: E731
+            yield Case(kind.__name__, call, (wanted,), (0,))
+    elif op != "div":
         for kind in (np.int64, np.int32, np.uint8):
             a, b = (rng.integers(0, 200, 65, dtype=kind) for _ in range(2))
             call = lambda put, a=a, b=b: (getattr(backend, op)(put(a), put(b)),)  # noqa: E731
@@ -408,6 +431,11 @@ def _max_pool2d(op, rng, dtype, small, windows=_WINDOWS):
                     backend.max_pool2d(put(x), k, **o, short_indices=s)
                 )
                 yield Case(f"{name} {'int32' if short else 'int64'}", call, wanted, (0, 0))
+            for kind in (np.int64, np.int32, np.uint8):  # signed ones all below 0
+                x = (rng.integers(0, 5, shape) - (0 if kind == np.uint8 else 9)).astype(kind)
+                output, indices = F.max_pool2d(torch.from_numpy(x), kernel, return_indices=True, **options)
+                call = lambda put, x=x, k=kernel, o=options: backend.max_pool2d(put(x), k, **o)  # noqa: E731
+                yield Case(f"{name} {kind.__name__}", call, (output.numpy(), indices.numpy()), (0, 0))
             continue
         upstream = _numbers(rng, output.shape, dtype)
         places, gradient = indices.numpy(), np.zeros(shape)
@@ -436,6 +464,10 @@ def _avg_pool2d(op, rng, dtype, small, windows=_WINDOWS):
                 call = lambda put, x=x, a=arguments: (backend.avg_pool2d(put(x), *a),)  # noqa: E731
                 bound = (count + 2) * _eps(dtype) * np.abs(x).max(initial=0) * count
                 yield Case(f"{shape} {arguments}", call, (_torch(output),), (bound,))
+                whole = rng.integers(-(2**50), 2**50, shape)
+                call = lambda put, x=whole, a=arguments: (backend.avg_pool2d(put(x), *a),)  # noqa: E731
+                wanted = F.avg_pool2d(torch.from_numpy(whole), *arguments).numpy()
+                yield Case(f"{shape} {arguments} int64", call, (wanted,), (0,))
             else:
                 call = lambda put, u=upstream, s=shape, a=arguments: (  # noqa: E731
                     backend.avg_pool2d_backward(put(u), s, *a),
@@ -602,7 +634,7 @@ def _sgd(op, rng, dtype, small, shapes=((3, 5), (300,), (), (0, 4), (7,))):
 
 
 MAKERS = dict.fromkeys(_UNARY, _unary)
-MAKERS |= dict.fromkeys(("add", "sub", "mul", "div", "pow", "maximum", "minimum"), _binary)
+MAKERS |= dict.fromkeys(("add", "sub", "mul", "div", *_ROUNDED, "pow", "maximum", "minimum"), _binary)
 MAKERS |= dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), _binary)
 MAKERS |= dict.fromkeys(("sum", "mean", "amax", "amin"), _reduction)
 MAKERS |= dict.fromkeys(("softmax", "log_softmax", "logsumexp"), _softmax)

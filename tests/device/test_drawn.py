@@ -96,7 +96,23 @@ def some(make, name, strategy):
 
 
 UNARY = ("neg", "abs", "exp", "log", "sqrt", "tanh", "sigmoid", "relu")
-BINARY = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge")
+BINARY = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "div_trunc",
+    "div_floor",
+    "pow",
+    "maximum",
+    "minimum",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+)
 KINDS = st.sampled_from(("float32", "float64", "int64", "int32", "uint8"))
 
 # Op -> how its cases are made, and from what.

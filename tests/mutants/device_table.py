@@ -41,7 +41,23 @@ class DeviceMutant:
 
 
 _UNARY = ("relu:elements", "neg", "abs", "exp", "log", "sqrt", "tanh", "sigmoid")
-_BINARY = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge")
+_BINARY = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "div_trunc",
+    "div_floor",
+    "pow",
+    "maximum",
+    "minimum",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+)
 _REDUCTIONS = ("sum", "mean", "amax", "amin")
 _SOFTMAX = ("softmax", "log_softmax", "logsumexp", "softmax_backward", "log_softmax_backward")
 _LOSSES = ("cross_entropy", "cross_entropy_backward", "nll_loss", "nll_loss_backward", "reduce_losses")
@@ -81,6 +97,7 @@ MUTANTS = [
         "avg_pool2d.cu",
         ("avg_pool2d:naive", "padding beyond the border counts", "const int64_t end_of_padding = input + padding;",
          "const int64_t end_of_padding = input + kernel;", {"disturbs": ("avg_pool2d_backward",)}),
+        ("avg_pool2d:naive", "the divisor left out", "return sum / static_cast<T>(divisor);", "return sum;"),
         ("avg_pool2d:naive", "one column too many", "w < place.columns.end; w++", "w <= place.columns.end; w++", OUTSIDE, "sum += input["),
         ("avg_pool2d:naive", "the kernel's sides exchanged", "rows = span_of(oh, sizes.input.h, window.kernel.h,",
          "rows = span_of(oh, sizes.input.h, window.kernel.w,", {"disturbs": ("avg_pool2d_backward",)}),
@@ -216,6 +233,12 @@ MUTANTS = [
          "if (i > walk.size) return;\n    const Places<2> place(walk, i);\n    output[i]", OUTSIDE, "output[i] = Operation::apply(", {"disturbs": _BINARY}),
         ("maximum:elements", "NaN passed over", "return a > b || a != a ? a : b;", "return a > b ? a : b;"),
         ("minimum:elements", "the larger", "return a < b || a != a ? a : b;", "return a > b || a != a ? a : b;"),
+        ("div_trunc:elements", "the next whole number below", "return ::trunc(a / b);", "return ::floor(a / b);"),
+        ("div_trunc:elements", "one integer's quotient for all", "        return a / b;\n    }\n};\n// The next", "        return a;\n    }\n};\n// The next",
+         {"disturbs": ("div_floor",)}),
+        ("div_floor:elements", "integers cut toward zero", "if (was_cut && (a < 0) != (b < 0)) return quotient - 1;", ""),
+        ("div_floor:elements", "the floor of a rounded quotient", "const T remainder = ::fmod(a, b);", "const T remainder = 0;"),
+        ("pow:elements", "an integer's last factor forgotten", "if (exponent % 2 == 1) result", "if (exponent % 2 == 1 && exponent > 1) result"),
         ("ge:elements", "`>` for `>=`", "return a >= b;", "return a > b;"),
         ("where:elements", "the mask read in the wrong place", "mask[place.of[0]] != 0", "mask[i] != 0", OUTSIDE, "mask[i] != 0"),
         ("add_:elements", "`=` for `+=`", "Add::apply(destination[i], Mul::apply(scale, source[place.of[1]]))", "Mul::apply(scale, source[place.of[1]])"),
@@ -339,6 +362,7 @@ MUTANTS = [
         "max_pool2d.cu",
         ("max_pool2d:naive", "the last of equal maxima", "value > best || value != value || best_index < 0", "value >= best || value != value || best_index < 0",
          {"disturbs": ("max_pool2d:float4",)}),
+        ("max_pool2d:naive", "nothing below 0 is seen", "value != value || best_index < 0) {", "value != value) {", {"disturbs": ("max_pool2d:float4",)}),
         ("max_pool2d:naive", "the upper border off by one", "if (h < 0 || h >= sizes.input.h || w < 0", "if (h < -1 || h >= sizes.input.h || w < 0",
          OUTSIDE, "const T value = input[", {"disturbs": ("max_pool2d:float4",)}),
         ("max_pool2d:float4", "left and right exchanged", "indices[2 * i] = left;", "indices[2 * i] = right;"),

@@ -154,6 +154,9 @@ def _remove_leftovers(path: Path) -> None:
 
 def _with_the_name(path: Path, error: OSError) -> OSError:
     """The same error in a sentence that names the file."""
-    named = type(error)(f"{path} can't be written: {error.strerror or error}")
+    why = error.strerror or error
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        why = f"{path.parent} is no folder"
+    named = type(error)(f"{path} can't be written: {why}")
     named.errno = error.errno
     return named

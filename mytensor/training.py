@@ -311,11 +311,11 @@ class Trainer:
                 f"{self.checkpoint} was trained on other data ({state['source']}, checksum {state['checksum']}); "
                 f"this run has {self.train_set.source}, checksum {self.train_set.checksum}. Name the same data."
             )
-        steps, images = len(self.batches), min(state["step"] * self.recipe.batch_size, len(self.train_set))
-        if state["step"] > steps or state["running"]["count"] != images:
+        step, count, steps = state["step"], state["running"]["count"], len(self.batches)
+        if step > steps or count != min(step * self.recipe.batch_size, len(self.train_set)):
             raise ValueError(
-                f"{self.checkpoint} stands after {state["step"]} steps and {state["running"]["count"]} images of an epoch "
-                f"of {steps} steps, which can't be; delete it and train afresh"
+                f"{self.checkpoint} stands after {step} steps and {count} images of an epoch of {steps} steps, which "
+                "can't be; delete it and train afresh"
             )
         if state["kernels"] != selected_kernels():
             warnings.warn(

@@ -61,11 +61,7 @@ class SGD:
         unknown = set(group) - set(self.defaults) - {"params", "initial_lr"}
         if unknown:
             raise TypeError(f"SGD: unknown settings {sorted(unknown)}; known are {sorted(self.defaults)}")
-        for name in ("lr", "momentum", "weight_decay"):
-            if not group[name] >= 0:
-                raise ValueError(f"SGD: {name} must not be negative, got {group[name]}")
-        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise ValueError("SGD: nesterov=True wants momentum > 0 and dampening = 0")
+        _check_settings(group)
         known = {id(parameter) for other in self.param_groups for parameter in other["params"]}
         for parameter in group["params"]:
             if not isinstance(parameter, Tensor):
@@ -141,19 +137,27 @@ class SGD:
         by_number = dict(zip(saved_numbers, parameters, strict=True))
         state = {}
         for number, entry in state_dict["state"].items():
-            parameter, velocity = by_number[int(number)], entry.get("momentum_buffer")
+            velocity = entry.get("momentum_buffer")
             if velocity is None:
                 continue
+            if int(number) not in by_number:
+                raise ValueError(f"SGD: the saved state has a velocity {number}, but no parameter of this number")
+            parameter = by_number[int(number)]
             if tuple(velocity.shape) != parameter.shape:
                 raise ValueError(
                     f"SGD: velocity {number} has shape {tuple(velocity.shape)}, but its parameter has {parameter.shape}"
                 )
             state[parameter] = {"momentum_buffer": tensor(velocity, dtype=parameter.dtype, device=parameter.device)}
+        settings = [
+            {name: value for name, value in saved.items() if name in self.defaults or name == "initial_lr"}
+            for saved in saved_groups
+        ]
+        for group, saved in zip(self.param_groups, settings, strict=True):
+            _check_settings({**group, **saved})
         self.state = state
-        for group, saved in zip(self.param_groups, saved_groups, strict=True):
-            group.update(
-                {name: value for name, value in saved.items() if name in self.defaults or name == "initial_lr"}
-            )
+        for group, saved in zip(self.param_groups, settings, strict=True):
+            group.pop("initial_lr", None)  # the start of a schedule belongs to the saved run, if it had one
+            group.update(saved)
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.param_groups for parameter in group["params"]]
@@ -161,3 +165,14 @@ class SGD:
     def __repr__(self) -> str:
         groups = "; ".join(", ".join(f"{name}={group[name]}" for name in self.defaults) for group in self.param_groups)
         return f"SGD({groups})"
+
+
+def _check_settings(group: dict[str, Any]) -> None:
+    """ValueError or TypeError unless a group's numbers are such as SGD can work with."""
+    for name in ("lr", "momentum", "weight_decay"):
+        if isinstance(group[name], str) or group[name] is None:
+            raise TypeError(f"SGD: {name} must be a number, got {group[name]!r}")
+        if not group[name] >= 0:
+            raise ValueError(f"SGD: {name} must not be negative, got {group[name]}")
+    if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+        raise ValueError("SGD: nesterov=True wants momentum > 0 and dampening = 0")

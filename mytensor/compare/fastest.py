@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 import mytensor as mt
 from mytensor.compare.sides import Torch
 from mytensor.compare.twin import TorchLeNet, copy_weights
 from mytensor.data import ImageDataset
+from mytensor.optional import torch
 from mytensor.timing import Stopwatch
 from mytensor.training import Recipe, set_lr
 

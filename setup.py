@@ -570,6 +570,7 @@ class BuildBackend(build_ext):
         self._install(linked, self._built(ext))
 
     def _link_simt(self, emulator: Emulator, libraries: dict[str, list[ObjectFile]]) -> None:
+        shutil.rmtree(self._simt_folder(), ignore_errors=True)  # those of an earlier build, where there are none now
         for name, objects in libraries.items():
             linked = SIMT_OBJECTS / name
             self._link_once(linked, objects, emulator.link_command(name, objects))
@@ -639,7 +640,8 @@ class BuildPackage(build_py):
         """What an earlier build left there of files that are no longer in the package."""
         wanted = {pathlib.Path(name).resolve() for name in self.get_outputs(include_bytecode=False)}
         for path in pathlib.Path(self.build_lib, "mytensor").rglob("*"):
-            if path.suffix in (".py", ".js", ".css") and path.resolve() not in wanted:
+            is_of_package = path.suffix in (".py", ".js", ".css") or ".unfinished-" in path.name
+            if is_of_package and path.resolve() not in wanted:
                 path.unlink()
 
     def _pack(self, name: str, folder: pathlib.Path, files: list[pathlib.Path]) -> None:

@@ -18,7 +18,7 @@ Environment variables:
 from __future__ import annotations
 
 import concurrent.futures
-import fcntl
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -32,10 +32,16 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+
+try:
+    import fcntl
+except ImportError:  # Windows itself, where BuildBackend says what to do
+    fcntl = None
 
 ROOT = pathlib.Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
@@ -116,10 +122,38 @@ def load_build_check():
     return module
 
 
+def words_of(setting: str) -> list[str]:
+    """The words of an environment variable, as a shell splits them."""
+    value = os.environ.get(setting, "")
+    try:
+        return shlex.split(value)
+    except ValueError as problem:
+        raise BuildError(f"{setting}={value}: {problem}; write it as in a shell, each quotation closed.") from None
+
+
+@contextlib.contextmanager
+def written_beside(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file that becomes `path` once it is whole.
+
+    Its name is this process's: compilers that outlive a killed build still write to the names which that one gave.
+    """
+    unfinished = path.with_name(f"{path.name}.unfinished-{os.getpid()}")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess:
+    """A compiler or linker, in ROOT. It may quote a source in any encoding."""
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace")
+
+
 def output_of(command: list[str]) -> str:
     """What `command` prints, or "" if it is not there or fails."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return ""
 
@@ -133,7 +167,7 @@ class HostCompiler:
     def __init__(self) -> None:
         self.command = self._find()
         self.version = output_of([*self.command, "--version"]).partition("\n")[0].strip()
-        self.extra_flags = shlex.split(os.environ.get("CXXFLAGS", ""))
+        self.extra_flags, self.link_flags = words_of("CXXFLAGS"), words_of("LDFLAGS")
         if not self.accepts(["-std=c++17"]):
             raise BuildError(f"{shlex.join(self.command)} ({self.version}) does not compile a C++17 program.")
         self.arch = self._choose_arch()
@@ -142,10 +176,10 @@ class HostCompiler:
 
     @staticmethod
     def _find() -> list[str]:
-        if os.name == "nt":
-            raise BuildError("Windows itself is not supported; use WSL2.")
         if named := os.environ.get("CXX"):
-            command = shlex.split(named)
+            command = [named] if shutil.which(named) else words_of("CXX")  # a path may have spaces
+            if not command:
+                raise BuildError("CXX is blank; name a compiler in it, or unset it.")
             if shutil.which(command[0]) is None:
                 raise BuildError(f"CXX names {command[0]}, which is not there.")
             return command
@@ -154,13 +188,25 @@ class HostCompiler:
                 return [name]
         raise BuildError("there is no C++ compiler; on Debian or Ubuntu: apt-get install g++.")
 
-    def accepts(self, flags: list[str], program: str = "int main() { return 0; }") -> bool:
-        """Whether `program` compiles and links with `flags`."""
+    def accepts(self, flags: list[str], program: str = "int main() { throw 0; }") -> bool:
+        """Whether `program` compiles and links with `flags`. (To throw, it needs the C++ library.)"""
+        return self._compiles(self.command, flags, program)
+
+    def behind_prefixes(self) -> list[str]:
+        """The compiler and its own options, without what runs it: `ccache g++ -m64` -> `g++ -m64`."""
+        endings = [self.command[start:] for start in range(len(self.command))]
+        programs = [ending for ending in endings if shutil.which(ending[0])]
+        working = (ending for ending in reversed(programs) if self._compiles(ending, [], "int main() { throw 0; }"))
+        return next(working, self.command)
+
+    @staticmethod
+    def _compiles(command: list[str], flags: list[str], program: str) -> bool:
         with tempfile.TemporaryDirectory() as folder:
             source = pathlib.Path(folder, "probe.cpp")
             source.write_text(program)
-            command = [*self.command, *flags, str(source), "-o", str(source.with_suffix(".out"))]
-            return subprocess.run(command, capture_output=True).returncode == 0
+            made = source.with_suffix(".out")
+            done = subprocess.run([*command, *flags, str(source), "-o", str(made)], capture_output=True)
+            return done.returncode == 0 and made.exists()
 
     def _choose_arch(self) -> str | None:
         wanted = os.environ.get("MYTENSOR_ARCH", "native")
@@ -194,7 +240,14 @@ class CudaCompiler:
         # PTX besides: a later GPU's driver compiles it. Not of compute_90a, which no later GPU is.
         newest = self.architectures[-1].rstrip("af")
         self.gencode.append(f"-gencode=arch=compute_{newest},code=compute_{newest}")
-        self.host = ["-ccbin", host.command[0]]
+        compiler, *options = host.behind_prefixes()
+        self.host = ["-ccbin", compiler, *self.handed_on(options)]
+
+    @staticmethod
+    def handed_on(options: list[str]) -> list[str]:
+        """Options of the host compiler as nvcc takes them. Libraries it puts behind the objects, where they belong."""
+        escaped = ((option, option.replace(",", "\\,")) for option in options)  # nvcc splits at commas
+        return [option if option.startswith(("-L", "-l")) else f"-Xcompiler={text}" for option, text in escaped]
 
     @staticmethod
     def _find() -> tuple[str | None, str]:
@@ -222,8 +275,9 @@ class CudaCompiler:
                     raise BuildError(f"MYTENSOR_CUDA_ARCHS={named}; it must look like 80;90.")
                 if known and arch.rstrip("af") not in known:
                     raise BuildError(f"MYTENSOR_CUDA_ARCHS={named}, but nvcc {self.version} does not know sm_{arch}.")
-            if chosen:
-                return sorted(chosen, key=lambda arch: (int(arch.rstrip("af")), arch)), "MYTENSOR_CUDA_ARCHS"
+            if not chosen:
+                raise BuildError(f"MYTENSOR_CUDA_ARCHS={named}; it must look like 80;90.")
+            return sorted(chosen, key=lambda arch: (int(arch.rstrip("af")), arch)), "MYTENSOR_CUDA_ARCHS"
         answer = output_of(["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"])
         at_hand = {version.replace(".", "") for version in re.findall(r"\d+\.\d", answer)}
         if usable := at_hand & known if known else at_hand:
@@ -252,14 +306,13 @@ class ObjectFile:
         self.path = folder / source.relative_to(CSRC).with_name(source.name + ".o")
         self.depfile = self.path.with_suffix(".d")
         self.keyfile = self.path.with_suffix(".key")
-        outputs = ["-MMD", "-MF", relative(self.depfile), "-o", relative(self.path)]
-        self.command = [*compile_command, *outputs, "-c", relative(source)]
+        self.compile_command = compile_command
         self.identity = identity
 
     def _dependencies(self) -> list[pathlib.Path]:
         """The source and the headers it includes, as the compiler listed them."""
         # target: source header header ...  with lines continued by a backslash, spaces escaped by one
-        listed = self.depfile.read_text().replace("\\\n", " ").partition(": ")[2]
+        listed = os.fsdecode(self.depfile.read_bytes()).replace("\\\n", " ").partition(": ")[2]
         return [ROOT / name for name in shlex.split(listed)]
 
     def _changed_since(self, moment: float) -> bool:
@@ -267,29 +320,35 @@ class ObjectFile:
         return any(path.stat().st_mtime >= moment for path in self._dependencies() if path.parent != GENERATED)
 
     def key(self) -> str | None:
-        """A hash of all that the object depends on; None if that is not known or not there."""
+        """A hash of the object and all that it depends on; None if that is not known or not there."""
         try:
             dependencies = self._dependencies()
-            hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in dependencies]
+            hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*dependencies, self.path)]
         except OSError:
             return None
         names = [os.path.relpath(path, ROOT) for path in dependencies]
         return hashlib.sha256(json.dumps([self.identity, names, hashes]).encode()).hexdigest()
 
     def is_current(self) -> bool:
-        key = self.key()
-        return key is not None and self.path.exists() and self.keyfile.exists() and self.keyfile.read_text() == key
+        return self.is_kept() and self.keyfile.read_text() == self.key()
+
+    def is_kept(self) -> bool:
+        """Whether it can be told later that the object is current: not if its sources changed beneath the compiler."""
+        return self.keyfile.exists()
 
     def compile(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.keyfile.unlink(missing_ok=True)
         started_at = time.time()
-        result = subprocess.run(self.command, cwd=ROOT, capture_output=True, text=True)
         name = self.source.relative_to(ROOT)
-        if result.returncode != 0:
-            print(shlex.join(self.command), result.stdout, result.stderr, sep="\n", file=sys.stderr, flush=True)
-            hint = "; MYTENSOR_CUDA=0 builds without CUDA" if self.source.suffix == ".cu" else ""
-            raise BuildError(f"the compiler rejected {name}; its messages stand above{hint}.")
+        with written_beside(self.path) as unfinished, written_beside(self.depfile) as listed:
+            outputs = ["-MMD", "-MF", relative(listed), "-o", relative(unfinished)]
+            command = [*self.compile_command, *outputs, "-c", relative(self.source)]
+            result = run(command)
+            if result.returncode != 0:
+                print(shlex.join(command), result.stdout, result.stderr, sep="\n", file=sys.stderr, flush=True)
+                hint = "; MYTENSOR_CUDA=0 builds without CUDA" if self.source.suffix == ".cu" else ""
+                raise BuildError(f"the compiler rejected {name}; its messages stand above{hint}.")
         if result.stderr.strip():
             print(result.stderr, file=sys.stderr, flush=True)
         if not self._changed_since(started_at):
@@ -311,7 +370,10 @@ class Emulator:
         self.problem = self._problem()
 
     def _problem(self) -> str:
-        if os.environ.get("MYTENSOR_SIMT") == "0":
+        wanted = os.environ.get("MYTENSOR_SIMT", "")
+        if wanted not in ("", "0", "1"):
+            raise BuildError(f"MYTENSOR_SIMT={wanted}; it must be 0 or 1.")
+        if wanted == "0":
             return "MYTENSOR_SIMT=0"
         if not (CSRC / "simt").is_dir():
             return "there are no sources for it"
@@ -352,15 +414,12 @@ class Emulator:
             source, [*self.host.command, *flags], [self.host.version, *self.host.command, *flags], SIMT_OBJECTS / folder
         )
 
-    def link_command(self, name: str, objects: list[ObjectFile], output: pathlib.Path) -> list[str]:
-        emulator = output.parent / "libmytensor_simt.so"
+    def link_command(self, name: str, objects: list[ObjectFile]) -> list[str]:
+        emulator = SIMT_OBJECTS / "libmytensor_simt.so"
         others = [] if name == emulator.name else [str(emulator)]
         # Not linked with -fsanitize=thread, which would bring in the library that the emulator takes the place of.
         further = [f"-Wl,-soname,{name}", "-Wl,-rpath,$ORIGIN", "-Wl,-Bsymbolic-functions", "-pthread"]
-        return [
-            *(*self.host.command, "-shared", *(str(item.path) for item in objects), *others),
-            *(*further, "-o", str(output)),
-        ]
+        return [*self.host.command, "-shared", *(str(item.path) for item in objects), *others, *further]
 
 
 # ---------------------------------------------------------------------------------------------- the extension
@@ -369,11 +428,25 @@ class Emulator:
 class BuildBackend(build_ext):
     """setuptools' build_ext with an object loop of its own."""
 
+    def run(self) -> None:
+        """Without setuptools' own compiler, which reads CC, CFLAGS ... and takes a bad one for a fault of its own."""
+        for ext in self.extensions:
+            self.build_extension(ext)
+        if self.inplace:
+            self.copy_extensions_to_source()
+
     def build_extension(self, ext: Extension) -> None:
-        OBJECTS.mkdir(parents=True, exist_ok=True)
-        with open(OBJECTS / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two builds at a time would take each other's files away
-            self._build(ext)
+        if fcntl is None:
+            raise BuildError("Windows itself is not supported; use WSL2.")
+        try:
+            OBJECTS.mkdir(parents=True, exist_ok=True)
+            with open(OBJECTS / "lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # two builds at a time would take each other's files away
+                self._build(ext)
+        except OSError as problem:
+            raise BuildError(
+                f"{problem.filename or OBJECTS}: {problem.strerror}; {ROOT / 'build'} must have room and be writable."
+            ) from None
 
     def _build(self, ext: Extension) -> None:
         host = HostCompiler()
@@ -410,7 +483,7 @@ class BuildBackend(build_ext):
             if source.suffix == ".cu":
                 flags = ["-O3", "-std=c++17", "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall", *cuda.gencode, *defines]
                 command = [cuda.nvcc, *cuda.host, *flags, *project_includes]
-                identity = [cuda.version, host.version, *flags]
+                identity = [cuda.version, host.version, *cuda.host, *flags]
             else:
                 flags = [*COMMON_FLAGS, *defines, *host.extra_flags]
                 identity = [*versions, *host.command]
@@ -451,12 +524,14 @@ class BuildBackend(build_ext):
             "CUDA": f"{cuda.version} ({' '.join('sm_' + arch for arch in cuda.architectures)})" if cuda.nvcc else "",
             "CUDA_ARCHITECTURES": " ".join(cuda.architectures) if cuda.nvcc else "",
         }
-        lines = [f"#define MYTENSOR_BUILD_{name} {json.dumps(value)}" for name, value in facts.items()]
+        lines = [
+            f"#define MYTENSOR_BUILD_{name} {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items()
+        ]
         text = "// Written by setup.py.\n#pragma once\n" + "\n".join(lines) + "\n"
         GENERATED.mkdir(parents=True, exist_ok=True)
         header = GENERATED / "mytensor_build_facts.h"
-        if not header.exists() or header.read_text() != text:
-            header.write_text(text)
+        if not header.exists() or header.read_text(encoding="utf-8", errors="replace") != text:
+            header.write_text(text, encoding="utf-8")
 
     def _compile(self, objects: list[ObjectFile]) -> None:
         wanted = os.environ.get("MYTENSOR_JOBS") or str(os.cpu_count() or 1)
@@ -480,23 +555,26 @@ class BuildBackend(build_ext):
                 raise
 
     def _link(self, ext: Extension, objects: list[ObjectFile], host: HostCompiler, cuda: CudaCompiler) -> None:
-        further = shlex.split(os.environ.get("LDFLAGS", ""))
+        further = host.link_flags
         if cuda.nvcc:
-            through = [f"-Xlinker={flag}" for flag in further]
-            linker = [cuda.nvcc, *cuda.host, "-shared", "-cudart=static", "-Xcompiler=-pthread", *through]
+            linker = [cuda.nvcc, *cuda.host, "-shared", "-cudart=static", *cuda.handed_on(["-pthread", *further])]
         elif sys.platform == "darwin":
             linker = [*host.command, "-bundle", "-undefined", "dynamic_lookup", "-pthread", *further]
         else:
             linker = [*host.command, "-shared", "-pthread", *further]
         linked = OBJECTS / "mytensor_backend.so"
-        self._link_once(linked, objects, [*linker, *(str(item.path) for item in objects), "-o", str(linked)])
-        self._install(linked, pathlib.Path(self.get_ext_fullpath(ext.name)))
+        self._link_once(linked, objects, [*linker, *(str(item.path) for item in objects)])
+        self._install(linked, self._built(ext))
 
     def _link_simt(self, emulator: Emulator, libraries: dict[str, list[ObjectFile]]) -> None:
+        shutil.rmtree(self._simt_folder(), ignore_errors=True)  # those of an earlier build, where there are none now
         for name, objects in libraries.items():
             linked = SIMT_OBJECTS / name
-            self._link_once(linked, objects, emulator.link_command(name, objects, linked))
+            self._link_once(linked, objects, emulator.link_command(name, objects))
             self._install(linked, self._simt_folder() / name)
+
+    def _built(self, ext: Extension) -> pathlib.Path:
+        return pathlib.Path(self.build_lib, self.get_ext_filename(ext.name))
 
     def _simt_folder(self) -> pathlib.Path:
         """Where the extension looks for the emulator (csrc/ndarray/simt_library.cpp)."""
@@ -504,32 +582,41 @@ class BuildBackend(build_ext):
 
     def _link_once(self, linked: pathlib.Path, objects: list[ObjectFile], command: list[str]) -> None:
         """Runs the linker unless `linked` is already what it would make."""
-        key = hashlib.sha256(json.dumps([command, [item.keyfile.read_text() for item in objects]]).encode()).hexdigest()
+
+        def key() -> str:
+            kept = [item.keyfile.read_text() for item in objects]
+            made = hashlib.sha256(linked.read_bytes()).hexdigest()
+            return hashlib.sha256(json.dumps([command, kept, made]).encode()).hexdigest()
+
         keyfile = linked.with_suffix(".key")
-        if not self.force and linked.exists() and keyfile.exists() and keyfile.read_text() == key:
+        can_be_kept = all(item.is_kept() for item in objects)
+        if can_be_kept and not self.force and linked.exists() and keyfile.exists() and keyfile.read_text() == key():
             return
         keyfile.unlink(missing_ok=True)
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        if result.returncode != 0:
-            print(shlex.join(command), result.stdout, result.stderr, sep="\n", file=sys.stderr, flush=True)
-            raise BuildError("the linker failed; its messages stand above.")
-        keyfile.write_text(key)
+        with written_beside(linked) as unfinished:
+            result = run([*command, "-o", str(unfinished)])
+            if result.returncode != 0:
+                print(shlex.join(command), result.stdout, result.stderr, sep="\n", file=sys.stderr, flush=True)
+                raise BuildError("the linker failed; its messages stand above.")
+        if can_be_kept:
+            keyfile.write_text(key())
         say(f"linked {linked.name}")
 
     @staticmethod
     def _install(linked: pathlib.Path, target: pathlib.Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)  # a new file, so that a Python that still runs the old one is not disturbed
-        shutil.copyfile(linked, target)
+        with written_beside(target) as unfinished:  # a Python that still runs the old one is not disturbed
+            shutil.copyfile(linked, unfinished)
 
     def copy_extensions_to_source(self) -> None:
         """What --inplace and an editable install do after the build: the emulator's libraries follow the extension."""
-        super().copy_extensions_to_source()
+        for ext in self.extensions:
+            self._install(self._built(ext), ROOT / self._built(ext).name)
         for library in self._simt_folder().glob("*.so"):
             self._install(library, ROOT / "mytensor" / "_simt" / library.name)
 
     def get_outputs(self) -> list[str]:
-        extensions = [self.get_ext_fullpath(ext.name) for ext in self.extensions]
+        extensions = [str(self._built(ext)) for ext in self.extensions]
         return extensions + [str(path) for path in sorted(self._simt_folder().glob("*.so"))]
 
 
@@ -542,8 +629,17 @@ class BuildPackage(build_py):
     def run(self) -> None:
         super().run()
         if not self.editable_mode:
+            self._remove_leftovers()
             self._pack("_csrc", CSRC, load_build_check().source_files(CSRC))
             self._pack("_results", RESULTS, sorted(RESULTS.glob("*.json")))
+
+    def _remove_leftovers(self) -> None:
+        """What an earlier build left there of files that are no longer in the package."""
+        wanted = {pathlib.Path(name).resolve() for name in self.get_outputs(include_bytecode=False)}
+        for path in pathlib.Path(self.build_lib, "mytensor").rglob("*"):
+            is_of_package = path.suffix in (".py", ".js", ".css") or ".unfinished-" in path.name
+            if is_of_package and path.resolve() not in wanted:
+                path.unlink()
 
     def _pack(self, name: str, folder: pathlib.Path, files: list[pathlib.Path]) -> None:
         copy = pathlib.Path(self.build_lib, "mytensor", name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pathlib
+import sys
 import types
 import warnings
 
@@ -62,6 +63,8 @@ def load_backend() -> types.ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "mytensor_backend":
             raise
+        if sys.platform == "win32":
+            raise ImportError("mytensor does not work on Windows itself; use WSL2, and Python there.") from None
         raise ImportError(
             f"the compiled backend mytensor_backend is not built for this Python; run `{BUILD_COMMAND}`."
         ) from None

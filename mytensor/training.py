@@ -533,7 +533,8 @@ def audit(model: Module, step: Callable[[], object]) -> list[dict[str, Any]]:
             faults.append(f"{name}: filters {np.flatnonzero(dead).tolist()} got a gradient of zeros")
         if not change.max() > 0:
             faults.append(f"{name} did not move")
-    assert not faults, "the training step does not reach every parameter: " + "; ".join(faults)
+    if faults:
+        raise AssertionError("the training step does not reach every parameter: " + "; ".join(faults))
     return rows
 
 

@@ -243,4 +243,4 @@ if __name__ == "__main__":
     elif not sys.argv[1:]:
         build()
     else:
-        raise SystemExit(__doc__)
+        raise SystemExit(__doc__ or 2)  # python -OO has no docstrings

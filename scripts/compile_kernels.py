@@ -12,6 +12,7 @@ import concurrent.futures
 import os
 import pathlib
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -37,12 +38,20 @@ def find_nvcc() -> str:
     return nvcc
 
 
+def host_compiler() -> list[str]:
+    """CXX as nvcc takes it: of `ccache g++ -m64`, the g++, and -m64 to hand on to it."""
+    words = shlex.split(os.environ.get("CXX", "")) or ["g++"]
+    place = max((place for place, word in enumerate(words) if shutil.which(word)), default=0)
+    return ["-ccbin", words[place], *(f"-Xcompiler={option}" for option in words[place + 1 :])]
+
+
 def compile_one(nvcc: str, source: pathlib.Path, folder: pathlib.Path) -> bool:
     """Whether the compiler took it without a warning; what it says is printed."""
     started_at = time.monotonic()
     made = folder / f"{source.stem}.o"
-    host = ["-ccbin", os.environ.get("CXX", "g++").split()[0]]
-    result = subprocess.run([nvcc, *host, *FLAGS, "-c", str(source), "-o", str(made)], capture_output=True, text=True)
+    result = subprocess.run(
+        [nvcc, *host_compiler(), *FLAGS, "-c", str(source), "-o", str(made)], capture_output=True, text=True
+    )
     said = (result.stdout + result.stderr).strip()
     is_right = result.returncode == 0 and not said
     state = "" if is_right else "  FAILED" if result.returncode else "  FAILED: the compiler said something"

@@ -2,7 +2,7 @@
 
     python scripts/gpu.py build          compiles the backend for the GPU at hand and lets the doctor look at it
     python scripts/gpu.py tests          the test suite, which picks up the GPU by itself
-    python scripts/gpu.py sanitizer      compute-sanitizer's four tools over every kernel
+    python scripts/gpu.py sanitizer      compute-sanitizer's four tools over every kernel, once they report planted bugs
     python scripts/gpu.py training       the report's recipe beside PyTorch, five seeds
     python scripts/gpu.py ablations      notebook 11's causes, one change at a time
     python scripts/gpu.py sweep          what the report leaves open: its draw, how its loss was scaled
@@ -44,7 +44,12 @@ FORMAT = "mytensor on a GPU 1"
 LOGS = Path(tempfile.gettempdir(), f"mytensor-gpu-{os.getpid()}")
 # Files that learn nothing from a GPU: they build the backend anew with planted bugs, or read the packages' lists.
 NOT_HERE = ("test_mutants.py", "test_mutants_device.py", "test_environment.py")
-TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
+TOOLS = {  # each with the planted bug (tests/device/planted.cu) that it must report before it is believed
+    "memcheck": "outside",
+    "racecheck": "race",
+    "initcheck": "unwritten",
+    "synccheck": "barrier",
+}
 ERROR_STATUS = 9  # what compute-sanitizer is told to return where it found something
 NOTEBOOKS = ("03_gemm", "04_conv_forward", "10_cifar10_training", "11_comparison")
 
@@ -255,49 +260,87 @@ def _test_row(outcome: Outcome, report: Path) -> dict[str, Any]:
 
 
 def sanitizer(runner: Runner) -> Part:
-    """compute-sanitizer's tools over tests/device/every_rung.py, all at once: most of the time is the processor's."""
-    part = Part()
-    if not runner.options.dry_run and shutil.which("compute-sanitizer") is None:
+    """compute-sanitizer's tools, first over planted bugs, then over tests/device/every_rung.py."""
+    part, options = Part(), runner.options
+    if not options.dry_run and shutil.which("compute-sanitizer") is None:
         part.say("compute-sanitizer", "not on PATH: it comes with the CUDA toolkit", False)
         return part
-    logs = {tool: _new_log(f"{tool}.log") for tool in TOOLS}
-    with concurrent.futures.ThreadPoolExecutor(len(TOOLS)) as pool:
-        jobs = {
-            tool: pool.submit(runner.run, sanitizer_command(tool, log, runner.options.ops), show=False)
-            for tool, log in logs.items()
-        }
-        for tool, job in jobs.items():
-            outcome = job.result()
-            if runner.options.dry_run:
-                continue
-            log = logs[tool].read_text(errors="replace") if logs[tool].exists() else ""
-            verdict = sanitizer_verdict(outcome, log)
-            part.facts[tool] = verdict
-            value = f"{verdict['summary']}; {verdict['program']}; {outcome.seconds:.0f} s"
-            part.say(tool, value, verdict["is_clean"])
+    _plant(part, runner)
+    if not part.is_good:  # who overlooks a planted bug may overlook ours
+        return part
+    program = [sys.executable, "tests/device/every_rung.py", "--device", "cuda"]
+    program += ["--ops", *options.ops] if options.ops else []
+    for tool, (outcome, log) in _under_each_tool(runner, dict.fromkeys(TOOLS, program), "every_rung").items():
+        verdict = sanitizer_verdict(outcome, log)
+        part.facts[tool] = verdict
+        value = f"{verdict['summary']}; {verdict['program']}; {outcome.seconds:.0f} s"
+        part.say(tool, value, verdict["is_clean"])
     return part
 
 
-def sanitizer_command(tool: str, log: Path, ops: Sequence[str] | None) -> list[str]:
+def _plant(part: Part, runner: Runner) -> None:
+    """Red unless each tool reports the bug that was planted for it."""
+    planted = LOGS / "planted"
+    LOGS.mkdir(parents=True, exist_ok=True)
+    compiled = runner.run([_nvcc(), "-arch=native", "-lineinfo", "-o", str(planted), "tests/device/planted.cu"])
+    part.facts["planted"] = _record(compiled)
+    if compiled.status != 0:
+        part.say("planted bugs", f"not compiled: {compiled.in_words}", False)
+        part.facts["planted"]["output"] = compiled.output[-4000:]
+        return
+    programs = {tool: [str(planted), bug] for tool, bug in TOOLS.items()}
+    for tool, (outcome, log) in _under_each_tool(runner, programs, "planted").items():
+        is_reported = reports(log, f"planted_{TOOLS[tool]}")
+        words = "reported" if is_reported else f"NOT REPORTED ({outcome.in_words}), so {tool} cannot be believed"
+        part.say(f"planted: {TOOLS[tool]}", f"{tool}: {words}", is_reported)
+        part.facts["planted"][tool] = _record(outcome) | {"is_reported": is_reported, "log": log[:4000]}
+
+
+def _nvcc() -> str:
+    homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
+    found = [shutil.which("nvcc", path=str(Path(home, "bin"))) for home in homes]
+    return next((path for path in found if path), "nvcc")
+
+
+def _under_each_tool(runner: Runner, programs: dict[str, list[str]], name: str) -> dict[str, tuple[Outcome, str]]:
+    """All at once, since most of the time is the processor's: tool -> how it ended and what it logged."""
+    logs = {tool: _new_log(f"{tool}-{name}.log") for tool in programs}
+    with concurrent.futures.ThreadPoolExecutor(len(programs)) as pool:
+        jobs = {
+            tool: pool.submit(runner.run, sanitizer_command(tool, logs[tool], program), show=False)
+            for tool, program in programs.items()
+        }
+        outcomes = {tool: job.result() for tool, job in jobs.items()}
+    if runner.options.dry_run:
+        return {}
+    texts = {tool: log.read_text(errors="replace") if log.exists() else "" for tool, log in logs.items()}
+    return {tool: (outcomes[tool], texts[tool]) for tool in programs}
+
+
+def sanitizer_command(tool: str, log: Path, program: Sequence[str]) -> list[str]:
     options = ["--target-processes", "all", "--error-exitcode", str(ERROR_STATUS), "--print-limit", "50"]
     # A kernel may leave padding of what it was given unread and unwritten; leaks at the end are the driver's to free.
     options += {"racecheck": ["--racecheck-report", "all"], "memcheck": ["--padding", "64"]}.get(tool, [])
-    program = [sys.executable, "tests/device/every_rung.py", "--device", "cuda"]
-    program += ["--ops", *ops] if ops else []
     return ["compute-sanitizer", "--tool", tool, *options, "--log-file", str(log), *program]
+
+
+def _summaries(log: str) -> tuple[list[str], list[str]]:
+    """What a tool says at its end, once a process; and those that say that nothing was found."""
+    summaries = re.findall(r"^=+ ((?:ERROR|RACECHECK) SUMMARY: .*)$", log, re.MULTILINE)
+    nothing = r"ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards displayed \(0 errors, 0 warnings\) ?"
+    return summaries, [summary for summary in summaries if re.fullmatch(nothing, summary)]
+
+
+def reports(log: str, kernel: str) -> bool:
+    """Whether a tool has found something wrong with this kernel."""
+    summaries, no_errors = _summaries(log)
+    return len(summaries) > len(no_errors) and kernel in log
 
 
 def sanitizer_verdict(outcome: Outcome, log: str) -> dict[str, Any]:
     """is_clean only where the tool says so itself: a log without a summary is no good news."""
-    summaries = re.findall(r"^=+ ((?:ERROR|RACECHECK) SUMMARY: .*)$", log, re.MULTILINE)
+    summaries, no_errors = _summaries(log)
     program = [line for line in outcome.output.splitlines() if re.match(r"\d+ kernels of ", line)]
-    no_errors = [
-        summary
-        for summary in summaries
-        if re.fullmatch(
-            r"ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards displayed \(0 errors, 0 warnings\) ?", summary
-        )
-    ]
     is_clean = outcome.status == 0 and bool(summaries) and len(no_errors) == len(summaries) and bool(program)
     return {
         "command": outcome.command,

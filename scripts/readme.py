@@ -179,5 +179,5 @@ def main(command: str) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:] not in (["build"], ["check"]):
-        raise SystemExit(__doc__)
+        raise SystemExit(__doc__ or 2)  # python -OO has no docstrings
     sys.exit(main(sys.argv[1]))

@@ -37,6 +37,8 @@ check_python() { # PYTHON
 }
 
 check_compiler() {
+    command -v "${CXX:-}" >/dev/null 2>&1 && return # a path may have spaces
+    case ${CXX:-} in *[\\\'\"]*) return ;; esac # quoted as in a shell: setup.py takes it apart
     for name in ${CXX:-g++ c++ clang++}; do
         command -v "$name" >/dev/null 2>&1 && return
         [ -z "${CXX:-}" ] || break # CXX may hold options after its first word

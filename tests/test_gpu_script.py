@@ -4,6 +4,8 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
@@ -43,9 +45,12 @@ def test_a_dry_run_says_every_command_and_runs_none(gpu, tmp_path, capsys):
         assert f"$ {line}" in said
     assert "tests/device/test_matmul.py" in said and "test_mutants" not in said
     for tool in ("memcheck", "racecheck", "initcheck", "synccheck"):
-        (line,) = [line for line in said.splitlines() if f"--tool {tool} " in line]
+        planted, line = [line for line in said.splitlines() if f"--tool {tool} " in line]
         assert "--target-processes all --error-exitcode 9" in line
         assert line.endswith("python tests/device/every_rung.py --device cuda")
+        # The same tool with the same options over the planted bug.
+        options = re.sub(r"--log-file \S+ .*", "", line)
+        assert planted.startswith(options) and re.search(r" planted \w+$", planted)
 
 
 def test_bench_takes_the_words_it_is_given():
@@ -128,6 +133,89 @@ def test_only_a_tool_that_says_so_is_clean(gpu, log, status, output, is_clean):
     verdict = gpu.sanitizer_verdict(gpu.Outcome("compute-sanitizer ...", status, 1.0, output), log)
     assert verdict["is_clean"] == is_clean
     assert bool(verdict["log"]) == (not is_clean and bool(log))
+
+
+# A compute-sanitizer that finds nothing in the kernels, and reports the planted bugs, but for those of $OVERLOOKS.
+FAKE_SANITIZER = """#!/bin/sh
+for last in "$@"; do
+    case "$previous" in --tool) tool=$last ;; --log-file) log=$last ;; esac
+    previous=$last
+done
+errors=0
+case "$*" in
+*every_rung*) echo "103 kernels of 60 ops on cuda, 0 wrong" ;;
+*) case " $OVERLOOKS " in
+    *" $tool "*) ;;
+    *" crash:$tool "*) exit 1 ;;
+    *" elsewhere:$tool "*) errors=1; last=of_the_runtime ;;
+    *) errors=1 ;;
+    esac ;;
+esac
+[ $errors = 0 ] || echo "=========     at planted_$last(int *)+0x60" >"$log"
+case $tool in
+racecheck) echo "========= RACECHECK SUMMARY: $errors hazards displayed ($errors errors, 0 warnings)" ;;
+*) echo "========= ERROR SUMMARY: $errors errors" ;;
+esac >>"$log"
+[ $errors = 0 ] || exit 9
+"""
+FAKE_NVCC = '#!/bin/sh\n[ -z "$NO_COMPILER" ] || exit 1\n'
+
+
+@pytest.fixture
+def sanitized(gpu, tmp_path, monkeypatch, capsys):
+    """Runs `gpu.py sanitizer` with these tools; returns its status, what it said and its record."""
+
+    def run(**environment):
+        for name, script in {"compute-sanitizer": FAKE_SANITIZER, "nvcc": FAKE_NVCC}.items():
+            (tmp_path / name).write_text(script)
+            (tmp_path / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.delenv("CUDA_HOME", raising=False)
+        monkeypatch.delenv("CUDA_PATH", raising=False)
+        monkeypatch.setattr(gpu, "LOGS", tmp_path / "logs")
+        monkeypatch.setattr(gpu, "_backend_facts", dict)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        status = gpu.main(["sanitizer", "--out", str(tmp_path / "out")])
+        return status, capsys.readouterr().out, record_of(tmp_path / "out", "sanitizer")
+
+    return run
+
+
+def test_a_sanitizer_that_reports_every_planted_bug_goes_on_to_the_kernels(gpu, sanitized):
+    status, said, record = sanitized()
+    assert status == 0, said
+    assert record["is_good"] and all(record[tool]["is_clean"] for tool in gpu.TOOLS)
+    assert all(record["planted"][tool]["is_reported"] for tool in gpu.TOOLS)
+
+
+@pytest.mark.parametrize("how", ["", "crash:", "elsewhere:"])
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck", "synccheck"])
+def test_a_sanitizer_that_overlooks_a_planted_bug_is_red_and_says_which(gpu, sanitized, tool, how):
+    assert tool in gpu.TOOLS
+    status, said, record = sanitized(OVERLOOKS=f"{how}{tool}")
+    assert status == 1 and not record["is_good"]
+    (line,) = [line for line in said.splitlines() if "NOT REPORTED" in line]
+    assert tool in line and gpu.TOOLS[tool] in line
+    assert tool not in record, "kernels were looked through by a tool that sees nothing"
+
+
+def test_planted_bugs_that_do_not_compile_are_red(sanitized):
+    status, said, record = sanitized(NO_COMPILER="1")
+    assert status == 1 and not record["is_good"] and "not compiled" in said
+
+
+def test_each_tool_has_a_planted_bug_and_each_planted_bug_a_tool(gpu):
+    source = (ROOT / "tests" / "device" / "planted.cu").read_text(encoding="utf-8")
+    kernels = re.findall(r"__global__ void planted_(\w+)\(", source)
+    assert sorted(kernels) == sorted(gpu.TOOLS.values()) == sorted(re.findall(r'strcmp\(bug, "(\w+)"\)', source))
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc")
+def test_the_planted_bugs_compile(tmp_path):
+    program = tmp_path / "planted"
+    subprocess.run(["nvcc", "-o", str(program), "tests/device/planted.cu"], cwd=ROOT, check=True, timeout=120)
+    assert subprocess.run([str(program), "none"], capture_output=True).returncode == 2
 
 
 def test_a_part_that_fails_says_so_and_the_next_has_its_turn(gpu, tmp_path, monkeypatch, capsys):

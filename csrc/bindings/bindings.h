@@ -29,7 +29,8 @@ void bind_random(py::module_& m);      // random.cpp
 void bind_training(py::module_& m);    // training.cpp: SGD, batches
 
 // The zero-copy ways in and out of Python (dlpack.cpp).
-py::capsule to_dlpack(const NDArray& array);
+py::capsule to_dlpack(const NDArray& array, const py::object& stream, const py::object& max_version,
+                      const py::object& dl_device, const py::object& copy);
 int32_t dlpack_device_type(const NDArray& array);  // DLPack's number for the array's device
 NDArray from_dlpack(const py::object& source);
 

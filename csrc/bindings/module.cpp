@@ -33,6 +33,14 @@ void translate_exceptions(std::exception_ptr pointer) {
     }
 }
 
+// The module keeps Python objects in variables of the process, which interpreters of one process would share.
+bool is_main_interpreter() { return PyInterpreterState_Get() == PyInterpreterState_Main(); }
+
+constexpr const char* kNotMainInterpreter =
+    "mytensor_backend works in a process's main interpreter alone, and this is a sub-interpreter; import it in the "
+    "main "
+    "one (mod_wsgi: WSGIApplicationGroup %{GLOBAL}), or in a process of its own.";
+
 }  // namespace
 
 py::object call_without_ndarrays(const char* op, const py::args& args, const py::kwargs& kwargs) {
@@ -52,7 +60,11 @@ py::object call_without_ndarrays(const char* op, const py::args& args, const py:
 
 }  // namespace mt
 
+// pybind11's entry point, under another name, behind the one below.
+#define PyInit_mytensor_backend init_in_main_interpreter
+
 PYBIND11_MODULE(mytensor_backend, m) {
+    if (!mt::is_main_interpreter()) throw pybind11::import_error(mt::kNotMainInterpreter);
     const std::string cpu_problem = mt::cpu_problem();
     if (!cpu_problem.empty()) throw pybind11::import_error(cpu_problem.c_str());
 
@@ -80,4 +92,13 @@ PYBIND11_MODULE(mytensor_backend, m) {
     mt::bind_shape(m);
     mt::bind_random(m);
     mt::bind_training(m);
+}
+
+#undef PyInit_mytensor_backend
+
+// In a sub-interpreter pybind11's waits for good, before any of the code above, for a lock that its own thread holds.
+PyMODINIT_FUNC PyInit_mytensor_backend() {
+    if (mt::is_main_interpreter()) return init_in_main_interpreter();
+    PyErr_SetString(PyExc_ImportError, mt::kNotMainInterpreter);
+    return nullptr;
 }

@@ -135,7 +135,9 @@ void bind_ndarray(py::module_& m) {
                 });
             },
             "Whether one of the others lies in the same memory. What is no NDArray does not.")
-        .def("__dlpack__", [](const NDArray& a, const py::kwargs&) { return to_dlpack(a); })
+        .def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none(),
+             py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(), py::arg("copy") = py::none(),
+             "A capsule for another library: of the array itself, or of a copy where it must be one.")
         .def(
             "__dlpack_device__", [](const NDArray& a) { return py::make_tuple(dlpack_device_type(a), 0); },
             "(1, 0): host memory; (2, 0): a GPU's.")

@@ -192,7 +192,8 @@ def train(
             if not run.finite():
                 run.record["diverged"] = epoch + 1
                 break
-    assert peaks is not None, "a recipe has at least one epoch"
+    if peaks is None:
+        raise ValueError(f"a recipe has at least one epoch, got {recipe.epochs}")
     return run.record | {f"peak_{key}": peaks[f"peak_{key}"] - before[key] for key in ("allocated", "reserved")}
 
 

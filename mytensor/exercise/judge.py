@@ -15,7 +15,7 @@ import numpy as np
 
 from mytensor.autograd import Function
 from mytensor.check.cases import Family
-from mytensor.check.comparison import CheckFailed
+from mytensor.check.comparison import CheckFailed, Difference
 from mytensor.check.operation import Attempt, check_red_zones, draw_attempts, tensor_maker, watched_memory
 from mytensor.exercise import book  # noqa: F401 - declares the exercises
 from mytensor.exercise.declare import EXERCISES, Exercise, Question
@@ -157,7 +157,7 @@ def _judge_attempt(attempt: Attempt) -> Verdict | None:
     except CheckFailed as failed:
         if failed.difference is None:
             return "wrong", f"{_plain(failed, attempt)} {example}", None
-        return _differs(failed, attempt, example)
+        return _differs(failed.difference, attempt, example)
     except _ReadersError as raised:
         return "wrong", f"your code raised {_in_words(raised.error)} {example}", None
     except _NotDone:
@@ -167,11 +167,9 @@ def _judge_attempt(attempt: Attempt) -> Verdict | None:
     return None
 
 
-def _differs(failed: CheckFailed, attempt: Attempt, example: str) -> Verdict:
+def _differs(difference: Difference, attempt: Attempt, example: str) -> Verdict:
     from mytensor.exercise.picture import picture_of
 
-    difference = failed.difference
-    assert difference is not None
     result = _result_name(difference.name, attempt)
     place = f"{result}{list(difference.first)}" if difference.first else result
     got, want = difference.got[difference.first], difference.want[difference.first]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import html
 import json
 import os
@@ -66,6 +65,8 @@ class Progress:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """One writer at a time: several notebooks may run at once."""
+        import fcntl  # here, since Windows itself has none
+
         folder = os.open(self.path.absolute().parent, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)

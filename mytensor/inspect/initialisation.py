@@ -84,7 +84,8 @@ def signals(model: Module, images: Tensor, labels: Tensor) -> list[Signals]:
         model.zero_grad()
     found = []
     for name, output in outputs.items():
-        assert output.grad is not None, "retain_grad was called on it"
+        if output.grad is None:
+            raise RuntimeError(f"the output of {name} does not reach the loss, so it has no gradient to show")
         found.append(Signals(name, output.detach().cpu().numpy(), output.grad.cpu().numpy()))
     return found
 

@@ -6,6 +6,7 @@ import gc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import mytensor_backend as backend
 import numpy as np
@@ -84,12 +85,10 @@ def memory_ledger(batch: int = 64, device: str = "cpu") -> list[Entry]:
         return mt.models.LeNet().to(device)
 
     parameters = grown_by(new_model)
-    model = made[0]
-    assert isinstance(model, mt.nn.Module)
+    model = cast(mt.nn.Module, made[0])
     optimizer = mt.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     activations = grown_by(lambda: F.cross_entropy(model(images), labels))
-    loss = made.pop()
-    assert isinstance(loss, mt.Tensor)
+    loss = cast(mt.Tensor, made.pop())
     kept = mt.memory_stats(device)["allocated"] - activations
     loss.backward()
     del loss

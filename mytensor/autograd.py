@@ -239,10 +239,12 @@ class Node:
         self._non_differentiable = arrays
 
     def free(self) -> None:
-        """Lets go of the saved arrays; backward does so once it has used them."""
-        if self._saved:
-            self._saved = ()
-            self._freed = True
+        """Lets go of the saved arrays; backward does so once it has used them. Plain numbers may stay."""
+        for value in self._saved:
+            if type(value) is NDArray:
+                self._saved = ()
+                self._freed = True
+                return
 
     def __repr__(self) -> str:
         return f"<{self.name}>"

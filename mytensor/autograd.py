@@ -239,10 +239,12 @@ class Node:
         self._non_differentiable = arrays
 
     def free(self) -> None:
-        """Lets go of the saved arrays; backward does so once it has used them."""
-        if self._saved:
-            self._saved = ()
-            self._freed = True
+        """Lets go of the saved arrays; backward does so once it has used them. Plain numbers may stay."""
+        for value in self._saved:
+            if type(value) is NDArray:
+                self._saved = ()
+                self._freed = True
+                return
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -453,7 +455,7 @@ def _root_gradient(tensor: Tensor, gradient: Tensor | None):
         raise TypeError(
             f"backward: gradient must be a Tensor, got {type(gradient).__name__}; make one with mt.tensor(...)"
         )
-    _check_gradient("backward: the gradient passed in", gradient.array, (array.shape, array.dtype))
+    _check_gradient("backward: the gradient passed in", gradient.array, (array.shape, array.dtype), array.device)
     return gradient.array.clone()
 
 
@@ -507,8 +509,10 @@ def call_backward(node: Node, upstream: list) -> list:
         wanted = (  # of the tensor at the end of the edge
             target.output_specs[output_index] if isinstance(target, Node) else (target.array.shape, target.array.dtype)
         )
-        if (gradient.shape, gradient.dtype) != wanted:
-            _check_gradient(f"{node.function.__name__}.backward: the gradient of input {index}", gradient, wanted)
+        if is_copied or (gradient.shape, gradient.dtype) != wanted:
+            device = target.device if isinstance(target, Tensor) else gradient.device
+            what = f"{node.function.__name__}.backward: the gradient of input {index}"
+            _check_gradient(what, gradient, wanted, device)
     return gradients
 
 
@@ -518,16 +522,11 @@ def check_grad(tensor: Tensor, gradient: Tensor) -> None:
         raise TypeError(f".grad: wanted a Tensor or None, got {type(gradient).__name__}; mt.tensor(...) makes one")
     if gradient is tensor:
         raise ValueError(".grad: a tensor cannot be its own gradient; give it a .clone()")
-    _check_gradient(".grad: the gradient", gradient.array, (tensor.array.shape, tensor.array.dtype))
-    if gradient.device != tensor.device:
-        raise ValueError(
-            f".grad: the gradient is on {gradient.device}, but the tensor it belongs to is on {tensor.device}; move it "
-            "with .to(device)"
-        )
+    _check_gradient(".grad: the gradient", gradient.array, (tensor.shape, tensor.dtype), tensor.device)
 
 
-def _check_gradient(what: str, gradient, wanted: tuple) -> None:
-    """A gradient has the shape and dtype of the tensor it belongs to."""
+def _check_gradient(what: str, gradient, wanted: tuple, device: str) -> None:
+    """A gradient has the shape and dtype of the tensor it belongs to, and lies beside it."""
     shape, dtype = wanted
     if tuple(gradient.shape) != tuple(shape):
         raise ValueError(
@@ -535,6 +534,10 @@ def _check_gradient(what: str, gradient, wanted: tuple) -> None:
         )
     if gradient.dtype != dtype:
         raise TypeError(f"{what} has dtype {gradient.dtype.name}, but the tensor it belongs to has dtype {dtype.name}")
+    if gradient.device != device:
+        raise ValueError(
+            f"{what} is on {gradient.device}, but the tensor it belongs to is on {device}; move it with .to({device!r})"
+        )
 
 
 def _run_hooks(hooks: dict[int, Callable], array):
@@ -551,7 +554,7 @@ def _run_hooks(hooks: dict[int, Callable], array):
                 replacement = gradient  # perhaps changed in place
             elif not isinstance(replacement, Tensor):
                 raise TypeError(f"a hook must return a Tensor or None, got {type(replacement).__name__}")
-            _check_gradient("the gradient a hook returned", replacement.array, (array.shape, array.dtype))
+            _check_gradient("the gradient a hook returned", replacement.array, (array.shape, array.dtype), array.device)
             array = replacement.array
     return array.clone()
 

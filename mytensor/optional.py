@@ -39,6 +39,7 @@ def __getattr__(name: str) -> Any:
     path, attribute = PLACES[name]
     package = path.partition(".")[0]
     try:
+        importlib.import_module(package)
         module = importlib.import_module(path)
     except ModuleNotFoundError as error:
         if error.name != package:  # it is there, but something that it needs is not

@@ -146,6 +146,13 @@ class TestSecondBackward:
         y.backward()
         assert x.grad.tolist() == [2.0]
 
+    def test_graph_that_saved_only_numbers(self):
+        x = leaf(2.0)
+        y = (x * 3 - 1) / 2
+        y.backward()
+        y.backward()
+        assert x.grad.tolist() == [3.0]
+
     def test_saved_arrays_are_freed(self):
         x = leaf(*range(1000))
         y = (x * 2).exp() * 3

@@ -120,16 +120,13 @@ def _choose(cases: Sequence[Case], device: str, ops: Sequence[str] | None, sizes
     known = sorted({case.op for case in cases})
     if wrong := sorted(set(ops or []) - set(known)):
         raise ValueError(f"bench: no op {', '.join(wrong)} is measured; these are: {', '.join(known)}")
-    chosen = [
-        case
-        for case in cases
-        if device in case.devices
-        and (ops is None or case.op in ops)
-        and (sizes is None or any(text in case.size for text in sizes))
-    ]
-    if not chosen:
-        raise ValueError(f"bench: nothing on {device} is called {sizes}; `--ops` alone lists an op's sizes as it goes")
-    return chosen
+    chosen = [case for case in cases if device in case.devices and (ops is None or case.op in ops)]
+    for text in sizes or []:
+        if not any(text in case.size for case in chosen):
+            raise ValueError(
+                f"bench: nothing on {device} is called {text!r}; `--ops` alone lists an op's sizes as it goes"
+            )
+    return [case for case in chosen if sizes is None or any(text in case.size for text in sizes)]
 
 
 def time_case(case: Case, device: str, budget: float = 0.5, seed: int = 0) -> list[dict[str, Any]]:

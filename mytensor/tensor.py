@@ -214,10 +214,10 @@ class Tensor:
             return array.astype(dtype)
         return array.copy() if copy else array
 
-    def __dlpack__(self, **options):
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
         if self._requires_grad:
             raise BufferError("this tensor requires a gradient, which DLPack would lose; use .detach() first")
-        return self.array.__dlpack__(**options)
+        return self.array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self):
         return self.array.__dlpack_device__()

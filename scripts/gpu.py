@@ -340,7 +340,7 @@ def reports(log: str, kernel: str) -> bool:
 def sanitizer_verdict(outcome: Outcome, log: str) -> dict[str, Any]:
     """is_clean only where the tool says so itself: a log without a summary is no good news."""
     summaries, no_errors = _summaries(log)
-    program = [line for line in outcome.output.splitlines() if re.match(r"\d+ kernels of ", line)]
+    program = [line for line in outcome.output.splitlines() if re.match(r"[1-9]\d* kernels of ", line)]
     is_clean = outcome.status == 0 and bool(summaries) and len(no_errors) == len(summaries) and bool(program)
     return {
         "command": outcome.command,

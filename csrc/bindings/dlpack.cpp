@@ -122,12 +122,11 @@ int64_t whole_number(PyObject* value) {
 }
 
 // A version, or a device and its number, as Python hands them over.
-std::pair<int64_t, int64_t> two_numbers(const char* argument, const py::object& value) {
+std::pair<int64_t, int64_t> two_numbers(const char* what, const py::object& value) {
     const bool is_pair = PyTuple_Check(value.ptr()) && PyTuple_GET_SIZE(value.ptr()) == 2 &&
-                         PyLong_Check(PyTuple_GET_ITEM(value.ptr(), 0)) &&
-                         PyLong_Check(PyTuple_GET_ITEM(value.ptr(), 1));
-    require<TypeError>(is_pair, "__dlpack__: ", argument, "=", std::string(py::repr(value)),
-                       "; wanted a tuple of two whole numbers, or None");
+                         PyIndex_Check(PyTuple_GET_ITEM(value.ptr(), 0)) &&
+                         PyIndex_Check(PyTuple_GET_ITEM(value.ptr(), 1));
+    require<TypeError>(is_pair, what, std::string(py::repr(value)), "; wanted a tuple of two whole numbers");
     return {whole_number(PyTuple_GET_ITEM(value.ptr(), 0)), whole_number(PyTuple_GET_ITEM(value.ptr(), 1))};
 }
 
@@ -151,7 +150,7 @@ NDArray placed(const NDArray& array, const py::object& dl_device, const py::obje
                        "; wanted True, False or None");
     const bool must_copy = copy.is(py::bool_(true)), must_share = copy.is(py::bool_(false));
     if (!dl_device.is_none()) {
-        const std::pair<int64_t, int64_t> wanted = two_numbers("dl_device", dl_device), host{kHost, 0};
+        const std::pair<int64_t, int64_t> wanted = two_numbers("__dlpack__: dl_device=", dl_device), host{kHost, 0};
         const bool is_there =
             array.device() != Device::simt && wanted == std::pair<int64_t, int64_t>{dlpack_device_type(array), 0};
         if (!is_there) {
@@ -239,9 +238,10 @@ NDArray take(const py::object& capsule) {
 
 // What `source` hands over. Producers older than version 1.0 do not know max_version.
 py::object capsule_of(const py::object& source) {
-    const int32_t device_type = py::hasattr(source, "__dlpack_device__")
-                                    ? source.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int32_t>()
-                                    : kHost;
+    const int64_t device_type =
+        py::hasattr(source, "__dlpack_device__")
+            ? two_numbers("from_dlpack: __dlpack_device__() is ", source.attr("__dlpack_device__")()).first
+            : kHost;
     py::dict options;
     if (device_type == kCuda) {
         // The stream on which our kernels will run: the producer's work is to be done before them. DLPack calls CUDA's
@@ -268,7 +268,8 @@ int32_t dlpack_device_type(const NDArray& array) {
 py::capsule to_dlpack(const NDArray& array, const py::object& stream, const py::object& max_version,
                       const py::object& dl_device, const py::object& copy) {
     const bool is_ordered = wants_order(array, stream);
-    const bool is_versioned = !max_version.is_none() && two_numbers("max_version", max_version).first >= kMajorVersion;
+    const bool is_versioned =
+        !max_version.is_none() && two_numbers("__dlpack__: max_version=", max_version).first >= kMajorVersion;
     const NDArray handed = placed(array, dl_device, copy);
     const int32_t device_type = dlpack_device_type(handed);
     if (is_ordered) {

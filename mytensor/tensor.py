@@ -41,20 +41,20 @@ class Tensor:
 
     __slots__ = (
         "__weakref__",
+        "_grad",
         "_hooks",
         "_output_index",  # which output of grad_fn this is
         "_part",  # where this was taken from, if it is a part of another tensor (ops/parts.py); else None
         "_requires_grad",
         "_shares_memory",  # True for both ends of a recorded reshape: in-place changes would bypass the graph
         "array",  # the NDArray: the numbers
-        "grad",  # Tensor or None: dloss/dself, summed over all backward calls since it was last cleared
         "grad_fn",  # the Node that computed this tensor; None for leaves
     )
     __array_priority__ = 1000  # numpy's operators leave `array * tensor` to us
 
     def __init__(self, data, requires_grad: bool = False):
         self.array = data if isinstance(data, NDArray) else _new_array(data, None)
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.grad_fn: autograd.Node | None = None
         self._requires_grad = False
         self._output_index = 0
@@ -69,7 +69,7 @@ class Tensor:
         """A leaf around an NDArray without any checks: the way results of operations are made."""
         tensor = cls.__new__(cls)
         tensor.array = array
-        tensor.grad = None
+        tensor._grad = None
         tensor.grad_fn = None
         tensor._requires_grad = False
         tensor._output_index = 0
@@ -147,6 +147,24 @@ class Tensor:
                 "requires_grad can be switched off only on leaves, and this tensor was computed; use .detach() instead"
             )
         self._requires_grad = flag
+
+    @property
+    def grad(self) -> Tensor | None:
+        """dloss/dself, summed over all backward calls since it was last cleared (set to None)."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None:
+            if not isinstance(gradient, Tensor):
+                raise TypeError(f"grad: wanted a Tensor or None, got {describe(gradient)}; mt.tensor(...) makes one")
+            if gradient.shape != self.shape:
+                raise ValueError(f"grad: wanted the shape of its tensor, {self.shape}, got {gradient.shape}")
+            if gradient.dtype != self.dtype:
+                raise TypeError(f"grad: wanted the dtype of its tensor, {self.dtype.name}, got {gradient.dtype.name}")
+            if gradient.device != self.device:
+                raise ValueError(f"grad: wanted the device of its tensor, {self.device}, got {gradient.device}")
+        self._grad = gradient
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Switches the collecting of gradients on or off; returns the tensor."""

@@ -518,18 +518,25 @@ class Tensor:
     # Reductions
     # -----------------------------------------------------------------------------------------------------------------
 
-    def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
-        """The sum over some dimensions, or over all. Integer tensors are summed as int64."""
-        return ops.sum(self, dim, keepdim)
+    def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
+        """The sum over some dimensions, or over all. Integer tensors are summed as int64. dtype: convert first."""
+        return ops.sum(self if dtype is None else self.to(dtype), dim, keepdim)
 
-    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
-        """The mean over some dimensions, or over all."""
-        return ops.mean(self, dim, keepdim)
+    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
+        """The mean over some dimensions, or over all. dtype: convert first."""
+        return ops.mean(self if dtype is None else self.to(dtype), dim, keepdim)
 
-    def var(self, dim: int | Sequence[int] | None = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+    def var(
+        self,
+        dim: int | Sequence[int] | None = None,
+        correction: int | None = None,
+        keepdim: bool = False,
+        unbiased: bool = True,
+    ) -> Tensor:
         """The variance: the sum of squared distances from the mean over (count - correction). Infinity, or NaN where
-        all distances are 0, if the correction leaves nothing to divide by."""
-        return ops.var(self, dim, correction, keepdim)
+        all distances are 0, if the correction leaves nothing to divide by. unbiased: torch's older word for the
+        correction, 1 or 0, where none is given."""
+        return ops.var(self, dim, int(unbiased) if correction is None else correction, keepdim)
 
     def amax(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """The largest element over some dimensions; equal maxima share the gradient evenly."""
@@ -539,12 +546,18 @@ class Tensor:
         """The smallest element over some dimensions; equal minima share the gradient evenly."""
         return ops.amin(self, dim, keepdim)
 
-    def max(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
-        """The largest element; with a dim, (values, indices) along it, and the gradient goes to the index's element."""
+    def max(self, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
+        """The largest element; with a dim, (values, indices) along it, and the gradient goes to the index's element.
+        Of two tensors, x.max(y) is x.maximum(y)."""
+        if isinstance(dim, Tensor):
+            return ops.maximum(self, dim)
         return ops.amax(self) if dim is None else ValuesAndIndices(*ops.max_along(self, dim, keepdim))
 
-    def min(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
-        """The smallest element; with a dim, (values, indices) along it; the gradient goes to the index's element."""
+    def min(self, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
+        """The smallest element; with a dim, (values, indices) along it; the gradient goes to the index's element.
+        Of two tensors, x.min(y) is x.minimum(y)."""
+        if isinstance(dim, Tensor):
+            return ops.minimum(self, dim)
         return ops.amin(self) if dim is None else ValuesAndIndices(*ops.min_along(self, dim, keepdim))
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:

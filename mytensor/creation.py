@@ -3,50 +3,59 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import mytensor_backend as backend
 import numpy as np
 
 from mytensor import random
-from mytensor.tensor import DType, Tensor, as_dtype, tensor
+from mytensor.arguments import as_number, as_sizes, describe
+from mytensor.tensor import DType, Tensor, as_device, as_dtype, tensor
 
 
 def _shape(sizes: tuple) -> tuple[int, ...]:
     """(2, 3) from zeros(2, 3), zeros((2, 3)) or zeros([2, 3])."""
-    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = tuple(sizes[0])
-    for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-            raise TypeError(f"a size must be an int, got {size!r} ({type(size).__name__})")
-        if size < 0:
-            raise ValueError(f"a size cannot be negative, got {tuple(sizes)}")
-    return tuple(int(size) for size in sizes)
+    shape = as_sizes(sizes[0] if len(sizes) == 1 else sizes, "a shape")
+    if any(size < 0 for size in shape):
+        raise ValueError(f"a size cannot be negative, got {shape}")
+    return shape
+
+
+def _full(shape: tuple[int, ...], value, dtype, device, requires_grad) -> Tensor:
+    """The common end of full, zeros and ones; None stands for the default, as in torch."""
+    dtype = backend.float32 if dtype is None else as_dtype(dtype)
+    return Tensor(backend.full(shape, value, dtype, _device(device)), requires_grad)
+
+
+def _device(device) -> str:
+    return "cpu" if device is None else as_device(device)
 
 
 def empty(*sizes, dtype: DType = backend.float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor whose memory is not initialised: write it before reading it."""
-    return Tensor(backend.empty(_shape(sizes), as_dtype(dtype), device), requires_grad)
+    dtype = backend.float32 if dtype is None else as_dtype(dtype)
+    return Tensor(backend.empty(_shape(sizes), dtype, _device(device)), requires_grad)
 
 
 def full(
     size, fill_value: float, dtype: DType | None = None, device: str = "cpu", requires_grad: bool = False
 ) -> Tensor:
-    """A tensor with every element set to fill_value; dtype float32 for a float and int64 for an int when left out."""
+    """A tensor with every element set to fill_value. dtype, when left out: float32 for a float, int64 for an int,
+    uint8 for a bool, whether the number is Python's, numpy's or a 0-d tensor."""
+    value = as_number(fill_value, "full: fill_value")
     if dtype is None:
-        dtype = backend.float32 if isinstance(fill_value, float) else backend.int64
-    sizes = size if isinstance(size, (tuple, list)) else (size,)
-    return Tensor(backend.full(_shape(tuple(sizes)), fill_value, as_dtype(dtype), device), requires_grad)
+        is_bool = isinstance(fill_value, (bool, np.bool_))
+        dtype = backend.float32 if isinstance(value, float) else backend.uint8 if is_bool else backend.int64
+    return _full(_shape((size,)), value, dtype, device, requires_grad)
 
 
 def zeros(*sizes, dtype: DType = backend.float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor of zeros."""
-    return Tensor(backend.full(_shape(sizes), 0, as_dtype(dtype), device), requires_grad)
+    return _full(_shape(sizes), 0, dtype, device, requires_grad)
 
 
 def ones(*sizes, dtype: DType = backend.float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    return Tensor(backend.full(_shape(sizes), 1, as_dtype(dtype), device), requires_grad)
+    return _full(_shape(sizes), 1, dtype, device, requires_grad)
 
 
 def uniform(
@@ -59,8 +68,10 @@ def uniform(
 ) -> Tensor:
     """Uniform draws from [low, high), from the framework's generator (mt.manual_seed); the same on every device."""
     shape = _shape(sizes)
-    seed, offset = random.reserve(math.prod(shape) * as_dtype(dtype).itemsize)
-    return Tensor(backend.uniform(shape, low, high, seed, offset, as_dtype(dtype), device), requires_grad)
+    low, high = as_number(low, "uniform: low"), as_number(high, "uniform: high")
+    dtype = backend.float32 if dtype is None else as_dtype(dtype)
+    seed, offset = random.reserve(math.prod(shape) * dtype.itemsize)
+    return Tensor(backend.uniform(shape, low, high, seed, offset, dtype, _device(device)), requires_grad)
 
 
 def normal(
@@ -74,8 +85,10 @@ def normal(
     """Normal draws with this mean and standard deviation, from the framework's generator (mt.manual_seed); the same on
     every device."""
     shape = _shape(sizes)
-    seed, offset = random.reserve(math.prod(shape) * as_dtype(dtype).itemsize)
-    return Tensor(backend.normal(shape, mean, std, seed, offset, as_dtype(dtype), device), requires_grad)
+    mean, std = as_number(mean, "normal: mean"), as_number(std, "normal: std")
+    dtype = backend.float32 if dtype is None else as_dtype(dtype)
+    seed, offset = random.reserve(math.prod(shape) * dtype.itemsize)
+    return Tensor(backend.normal(shape, mean, std, seed, offset, dtype, _device(device)), requires_grad)
 
 
 def rand(*sizes, dtype: DType = backend.float32, device: str = "cpu", requires_grad: bool = False) -> Tensor:
@@ -92,13 +105,23 @@ def arange(start, end=None, step=1, dtype: DType | None = None, device: str = "c
     """start, start + step, ... up to but without end; arange(n) starts at 0. int64, or float32 if a float is given."""
     if end is None:
         start, end = 0, start
-    if dtype is None:
-        dtype = backend.float32 if any(isinstance(value, float) for value in (start, end, step)) else backend.int64
-    if not dtype.is_floating:  # counted in integers from the start, as in torch
-        start, end, step = int(start), int(end), int(step)
+    start, end, step = (
+        as_number(value, f"arange: {name}") for name, value in (("start", start), ("end", end), ("step", step))
+    )
     if step == 0:
         raise ValueError("arange: the step must not be 0")
-    return tensor(np.arange(start, end, step), dtype=dtype, device=device)
+    if (end - start) * step < 0:
+        raise ValueError(f"arange: from {start} to {end}, a step of {step} leads the wrong way")
+    fractions = [value for value in (start, end, step) if isinstance(value, float)]
+    for value in (start, end, step):
+        if not abs(value) < 2**63:  # NaN and infinity too
+            raise ValueError(f"arange: start, end and step must lie within int64, got {value}")
+    if dtype is None:
+        dtype = backend.float32 if fractions else backend.int64
+    dtype = as_dtype(dtype)
+    if not dtype.is_floating and any(value != int(value) for value in fractions):
+        raise ValueError(f"arange: fractions do not fit {dtype.name}, got start {start}, end {end}, step {step}")
+    return tensor(np.arange(start, end, step), dtype=dtype, device=_device(device))
 
 
 def eye(
@@ -109,30 +132,30 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal, zeros elsewhere: the n x n identity matrix, or n x m."""
-    if isinstance(m, DType):
-        raise TypeError(f"eye: the second argument is the number of columns, got {m.name}; eye(n, dtype=...)")
-    return tensor(np.eye(n, m), dtype=dtype, device=device, requires_grad=requires_grad)
+    rows, columns = _shape((n, n if m is None else m))
+    dtype = backend.float32 if dtype is None else dtype
+    return tensor(np.eye(rows, columns), dtype=dtype, device=_device(device), requires_grad=requires_grad)
 
 
 def empty_like(
     other: Tensor, dtype: DType | None = None, requires_grad: bool = False, device: str | None = None
 ) -> Tensor:
     """An uninitialised tensor of the other's shape and, where nothing else is said, its dtype and device."""
-    return empty(other.shape, requires_grad=requires_grad, **_like(other, dtype, device))
+    return empty(_like(other, "empty_like").shape, **_options(other, dtype, device, requires_grad))
 
 
 def zeros_like(
     other: Tensor, dtype: DType | None = None, requires_grad: bool = False, device: str | None = None
 ) -> Tensor:
     """Zeros of the other's shape and, where nothing else is said, its dtype and device."""
-    return zeros(other.shape, requires_grad=requires_grad, **_like(other, dtype, device))
+    return zeros(_like(other, "zeros_like").shape, **_options(other, dtype, device, requires_grad))
 
 
 def ones_like(
     other: Tensor, dtype: DType | None = None, requires_grad: bool = False, device: str | None = None
 ) -> Tensor:
     """Ones of the other's shape and, where nothing else is said, its dtype and device."""
-    return ones(other.shape, requires_grad=requires_grad, **_like(other, dtype, device))
+    return ones(_like(other, "ones_like").shape, **_options(other, dtype, device, requires_grad))
 
 
 def full_like(
@@ -142,23 +165,30 @@ def full_like(
     requires_grad: bool = False,
     device: str | None = None,
 ) -> Tensor:
-    """fill_value everywhere, in the other's shape and, where nothing else is said, its dtype and on its device."""
-    return full(other.shape, fill_value, requires_grad=requires_grad, **_like(other, dtype, device))
+    """fill_value everywhere, in the other's shape and, where nothing else is said, its dtype and device."""
+    return full(_like(other, "full_like").shape, fill_value, **_options(other, dtype, device, requires_grad))
 
 
 def rand_like(
     other: Tensor, requires_grad: bool = False, dtype: DType | None = None, device: str | None = None
 ) -> Tensor:
-    """Uniform draws from [0, 1) in the other's shape and, where nothing else is said, its dtype and on its device."""
-    return rand(other.shape, requires_grad=requires_grad, **_like(other, dtype, device))
+    """Uniform draws from [0, 1) in the other's shape and, where nothing else is said, its dtype and device."""
+    return rand(_like(other, "rand_like").shape, **_options(other, dtype, device, requires_grad))
 
 
 def randn_like(
     other: Tensor, requires_grad: bool = False, dtype: DType | None = None, device: str | None = None
 ) -> Tensor:
-    """Standard normal draws in the other's shape and, where nothing else is said, its dtype and on its device."""
-    return randn(other.shape, requires_grad=requires_grad, **_like(other, dtype, device))
+    """Standard normal draws in the other's shape and, where nothing else is said, its dtype and device."""
+    return randn(_like(other, "randn_like").shape, **_options(other, dtype, device, requires_grad))
 
 
-def _like(other: Tensor, dtype: DType | None, device: str | None) -> dict[str, Any]:
-    return {"dtype": dtype or other.dtype, "device": device or other.device}
+def _like(other, op: str) -> Tensor:
+    if not isinstance(other, Tensor):
+        raise TypeError(f"{op}: wanted a Tensor to make another one like it, got {describe(other)}")
+    return other
+
+
+def _options(other: Tensor, dtype, device, requires_grad: bool) -> dict:
+    dtype, device = (other.dtype if dtype is None else dtype), (other.device if device is None else device)
+    return {"dtype": dtype, "device": device, "requires_grad": requires_grad}

@@ -6,22 +6,30 @@ each backward of two operands.
 
 from __future__ import annotations
 
+from numbers import Number
+
 import mytensor_backend as backend
 import numpy as np
 
+from mytensor.arguments import as_number, describe
 from mytensor.autograd import Function
-from mytensor.tensor import NDArray, Tensor
+from mytensor.tensor import NDArray, Tensor, as_array
 
 
 def _operand(value, op: str):
     """A Tensor, NDArray or Python number, as `Function.apply` and the backend take it."""
     if isinstance(value, (Tensor, NDArray, int, float)):
         return value
-    if isinstance(value, np.number):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        raise TypeError(f"{op}: got a numpy array beside a Tensor; make it a Tensor first: mt.tensor(array)")
-    raise TypeError(f"{op}: wanted a Tensor or a number, got {type(value).__name__}")
+    if isinstance(value, (np.number, np.bool_)):
+        return as_number(value, f"{op}: a number beside a Tensor")
+    if is_foreign_array(value):
+        raise TypeError(f"{op}: got {describe(value)} beside a Tensor; make it a Tensor first: mt.tensor(array)")
+    raise TypeError(f"{op}: wanted a Tensor or a number, got {describe(value)}")
+
+
+def is_foreign_array(value) -> bool:
+    """An array of numpy, torch or another library."""
+    return hasattr(value, "__dlpack__") or hasattr(value, "__array__")
 
 
 def _operands(a, b, op: str, fractions: bool = False) -> tuple:
@@ -405,7 +413,7 @@ def minimum(a: Tensor, b: Tensor) -> Tensor:
 def _two_tensors(a, b, op: str) -> tuple:
     for value in (a, b):
         if not isinstance(value, (Tensor, NDArray)):
-            raise TypeError(f"{op}: wanted two Tensors, got {type(value).__name__}; mt.tensor(number) makes one")
+            raise TypeError(f"{op}: wanted two Tensors, got {describe(value)}; mt.tensor(...) makes one")
     return _operands(a, b, op)
 
 
@@ -424,8 +432,8 @@ def where(mask: Tensor, a, b) -> Tensor:
 
 
 def neg(x: Tensor) -> Tensor:
-    """-x."""
-    return Neg.apply(x)
+    """-x; of uint8, which wraps around, 256 - x."""
+    return sub(0, x) if as_array(x, "neg").dtype == backend.uint8 else Neg.apply(x)
 
 
 def exp(x: Tensor) -> Tensor:
@@ -447,8 +455,8 @@ def sqrt(x: Tensor) -> Tensor:
 
 
 def abs(x: Tensor) -> Tensor:
-    """The absolute value."""
-    return Abs.apply(x)
+    """The absolute value; of uint8, which has no negative ones, a copy."""
+    return add(x, 0) if as_array(x, "abs").dtype == backend.uint8 else Abs.apply(x)
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -469,7 +477,7 @@ def _compare(name: str, symbol: str):
 
     def compare(a, b):
         for value in (a, b):
-            if not isinstance(value, (Tensor, NDArray, int, float, np.number, np.ndarray)):
+            if not (isinstance(value, (Tensor, NDArray, Number)) or is_foreign_array(value)):
                 return NotImplemented  # Python decides: == becomes False, < a TypeError
         a, b = _operands(a, b, name)
         return Tensor._wrap(kernel(_array(a), _array(b)))

@@ -360,10 +360,10 @@ def _two_tensors(a, b, op: str) -> tuple:
 
 def where(mask: Tensor, a, b) -> Tensor:
     """a where the uint8 mask is not 0, b elsewhere; a and b may be numbers (not both)."""
-    numbers = [value for value in (a, b) if isinstance(value, (int, float))]
-    if len(numbers) == 2:
+    as_array(mask, "where: the mask")
+    a, b = _operands(a, b, "where")
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
         raise TypeError("where: at least one of the two choices must be a Tensor, got two numbers")
-    _operands(a, b, "where")
     like = next(value for value in (a, b) if not isinstance(value, (int, float)))
     a, b = (
         backend.full((), value, like.dtype, like.device) if isinstance(value, (int, float)) else value

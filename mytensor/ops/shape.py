@@ -153,7 +153,7 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
 
 def permute(x: Tensor, dims: Sequence[int]) -> Tensor:
     """With the dimensions in the order `dims`. A part."""
-    order = [normalize_dim(dim, x.ndim, "permute") for dim in _listed(dims, "permute: dims")]
+    order = [normalize_dim(dim, x.ndim, "permute") for dim in as_sizes(dims, "permute")]
     if sorted(order) != list(range(x.ndim)):
         raise ValueError(f"permute: wanted each of the {x.ndim} dimensions once, got {tuple(dims)}")
 
@@ -185,7 +185,7 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 def cat(arrays: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors one behind the other along `dim`; all other lengths must agree."""
-    arrays = list(arrays)
+    arrays = _tensors(arrays, "cat")
     if not arrays:
         raise ValueError("cat: wanted at least one tensor, got an empty list")
     return Cat.apply(normalize_dim(dim, arrays[0].ndim, "cat"), *arrays)
@@ -193,10 +193,7 @@ def cat(arrays: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def stack(arrays: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape along a new dimension `dim`."""
-    arrays = _listed(arrays, "stack: tensors")
-    for array in arrays:
-        as_array(array, "stack")  # a TypeError for what is none
-    return cat([unsqueeze(array, dim) for array in arrays], dim)
+    return cat([unsqueeze(array, dim) for array in _tensors(arrays, "stack")], dim)
 
 
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
@@ -242,8 +239,10 @@ def to_device(x: Tensor, device: str, non_blocking: bool = False) -> Tensor:
     return ToDevice.apply(x, device, non_blocking)
 
 
-def _listed(values, what: str) -> list:
-    """Several dimensions or tensors: a tuple or a list, or a Tensor's slices."""
+def _tensors(values, op: str) -> list:
+    """Several tensors: a tuple or a list, or the slices of one."""
     if not isinstance(values, (tuple, list, Tensor)):
-        raise TypeError(f"{what} must be a tuple or a list, got {describe(values)}")
+        raise TypeError(f"{op}: wanted a list of Tensors, got {describe(values)}")
+    for value in values:
+        as_array(value, op)  # a TypeError for what is no Tensor
     return list(values)

@@ -419,6 +419,9 @@ class Tensor:
     def __matmul__(self, other):
         return ops.matmul(self, other)
 
+    def __rmatmul__(self, other):
+        return ops.matmul(other, self)
+
     def __neg__(self):
         return ops.neg(self)
 

@@ -155,7 +155,7 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
 
 def permute(x: Tensor, dims: Sequence[int]) -> Tensor:
     """With the dimensions in the order `dims`. A part."""
-    order = [normalize_dim(dim, x.ndim, "permute") for dim in _listed(dims, "permute: dims")]
+    order = [normalize_dim(dim, x.ndim, "permute") for dim in as_sizes(dims, "permute")]
     if sorted(order) != list(range(x.ndim)):
         raise ValueError(f"permute: wanted each of the {x.ndim} dimensions once, got {tuple(dims)}")
 
@@ -211,18 +211,6 @@ def stack(arrays: Sequence[Tensor], dim: int = 0) -> Tensor:
     return cat([unsqueeze(array, dim) for array in arrays], dim)
 
 
-def _tensors(arrays, op: str) -> list:
-    """The tensors that are to be joined, checked: a list of at least one."""
-    if isinstance(arrays, (Tensor, NDArray)):
-        raise TypeError(f"{op}: wanted a list of Tensors, got {describe(arrays)}")
-    arrays = _listed(arrays, f"{op}: tensors")
-    if not arrays:
-        raise ValueError(f"{op}: wanted at least one tensor, got an empty list")
-    for position, array in enumerate(arrays):
-        as_array(array, f"{op}: the tensor in place {position}")  # a TypeError for what is none
-    return arrays
-
-
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Elements start ... start + length - 1 of dimension `dim`. A negative start counts from the end. A part."""
     dim = normalize_dim(dim, x.ndim, "narrow")
@@ -268,8 +256,12 @@ def to_device(x: Tensor, device: str, non_blocking: bool = False) -> Tensor:
     return ToDevice.apply(x, device, non_blocking)
 
 
-def _listed(values, what: str) -> list:
-    """Several dimensions or tensors: a tuple or a list, or a Tensor's slices."""
-    if not isinstance(values, (tuple, list, Tensor)):
-        raise TypeError(f"{what} must be a tuple or a list, got {describe(values)}")
+def _tensors(values, op: str) -> list:
+    """The tensors that are to be joined: a tuple or a list of at least one."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"{op}: wanted a list of Tensors, got {describe(values)}")
+    if not values:
+        raise ValueError(f"{op}: wanted at least one tensor, got an empty list")
+    for place, value in enumerate(values):
+        as_array(value, f"{op}: the tensor in place {place}")  # a TypeError for what is no Tensor
     return list(values)

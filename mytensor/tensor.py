@@ -21,6 +21,7 @@ from mytensor.cuda.streams import Stream
 _FLOATING = (backend.float32, backend.float64)
 _DTYPE_OF_NAME = {name: getattr(backend, name) for name in ("float32", "float64", "int64", "int32", "uint8")}
 _NAME_OF_DTYPE = {dtype: name for name, dtype in _DTYPE_OF_NAME.items()}
+_DEVICES = ("cpu", "cuda", "simt")
 _DLPACK_CUDA = 2  # DLPack's number for a GPU's memory
 _PLAIN_DTYPES = (backend.float32, backend.int64)  # repr does not mention these
 
@@ -289,19 +290,23 @@ class Tensor:
         """The tensor itself: ours are always contiguous."""
         return self
 
-    def to(self, target: DType | str, non_blocking: bool = False) -> Tensor:
-        """The tensor with another dtype (mt.float64 ...) or on another device ("cpu", "cuda", "simt"); itself if
-        nothing changes. Gradients flow back to where it came from.
+    def to(self, *args, copy: bool = False, **kwargs) -> Tensor:
+        """The tensor with another dtype (mt.float64 ...), on another device ("cpu", "cuda", "simt"), or both; itself
+        if nothing changes. Gradients flow back to where it came from.
 
+        Torch's spellings: to(dtype), to(device), to(device, dtype), to(other tensor), each with non_blocking behind it,
+        or by keywords: to(device=..., dtype=..., non_blocking=...).
+        copy: a copy also where nothing changes.
         non_blocking: do not wait for a copy between a GPU and pinned memory: it is queued on the current stream, behind
         the kernels that are there, and runs beside those of other streams. From a GPU to the CPU the result is pinned,
         and must not be read before the stream has come so far (an event, or `mt.cuda.current_stream().synchronize()`).
         Nor must a pinned source be written before. Any other copy is waited for all the same.
         """
-        if isinstance(target, str) and target not in _DTYPE_OF_NAME:
-            return self if target == self.device else ops.to_device(self, target, non_blocking)
-        dtype = as_dtype(target)
-        return self if dtype == self.dtype else ops.cast(self, dtype)
+        device, dtype, non_blocking = parse_to_arguments(args, kwargs)
+        result = self if dtype in (None, self.dtype) else ops.cast(self, dtype)
+        if device not in (None, self.device):
+            result = ops.to_device(result, device, non_blocking)
+        return ops.clone(result) if copy and result is self else result
 
     def cpu(self) -> Tensor:
         """The tensor on the CPU; itself if it is there."""
@@ -309,7 +314,7 @@ class Tensor:
 
     def cuda(self, non_blocking: bool = False) -> Tensor:
         """The tensor on the GPU; itself if it is there."""
-        return self.to("cuda", non_blocking)
+        return self.to("cuda", non_blocking=non_blocking)
 
     def pin_memory(self) -> Tensor:
         """A copy in pinned memory of the CPU, which a GPU reads without help: `.to("cuda", non_blocking=True)` then
@@ -731,6 +736,53 @@ def as_dtype(dtype) -> DType:
             f"dtype {name} is not supported; wanted one of {', '.join('mt.' + known for known in _DTYPE_OF_NAME)}"
         )
     return _DTYPE_OF_NAME[name]
+
+
+def as_device(device) -> str:
+    """ "cpu", "cuda" or "simt", checked."""
+    if not isinstance(device, str):
+        raise TypeError(f"a device must be one of 'cpu', 'cuda', 'simt', got {device!r} ({type(device).__name__})")
+    if device not in _DEVICES:
+        raise ValueError(f"device {device!r} is not one of 'cpu', 'cuda', 'simt'")
+    return device
+
+
+def parse_to_arguments(args: tuple, kwargs: dict) -> tuple[str | None, DType | None, bool]:
+    """(device, dtype, non_blocking) from the arguments of a `to` in any of torch's spellings: (dtype), (device),
+    (device, dtype) or (other tensor), each with non_blocking behind it, or keywords. None: as it was."""
+    first = args[0] if args else None
+    if isinstance(first, Tensor):
+        names = ["other", "non_blocking"]
+    elif isinstance(first, (DType, type, np.dtype)) or (isinstance(first, str) and first in _DTYPE_OF_NAME):
+        names = ["dtype", "non_blocking"]
+    else:
+        names = ["device", "dtype", "non_blocking"]
+    if len(args) > len(names):
+        raise TypeError(f"to: wanted at most ({', '.join(names)}), got {len(args)} arguments")
+    given = dict(zip(names, args, strict=False))
+    for name, value in kwargs.items():
+        if name not in ("device", "dtype", "other", "non_blocking"):
+            raise TypeError(f"to: there is no argument {name!r}; wanted device, dtype, other, non_blocking or copy")
+        if name in given:
+            raise TypeError(f"to: {name} was given twice, as {given[name]!r} and as {name}={value!r}")
+        given[name] = value
+    if "other" in given:
+        other = given["other"]
+        if not isinstance(other, Tensor):
+            raise TypeError(f"to: other must be a Tensor, got {type(other).__name__}")
+        if "device" in given or "dtype" in given:
+            raise TypeError("to: a tensor brings its device and its dtype, so neither can be given beside it")
+        given.update(device=other.device, dtype=other.dtype)
+    if not given:
+        raise TypeError("to: wanted a dtype (mt.float64), a device ('cpu', 'cuda', 'simt'), both, or a Tensor")
+    device, dtype, non_blocking = given.get("device"), given.get("dtype"), given.get("non_blocking", False)
+    if not isinstance(non_blocking, (bool, np.bool_)):
+        raise TypeError(f"to: non_blocking must be True or False, got {non_blocking!r}")
+    return (
+        None if device is None else as_device(device),
+        None if dtype is None else as_dtype(dtype),
+        bool(non_blocking),
+    )
 
 
 def _new_array(data, dtype: DType | None):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mytensor.arguments import in_words
 from mytensor.autograd import HookHandle, no_grad
 from mytensor.tensor import Parameter, Tensor, parse_to_arguments, tensor
 
@@ -49,13 +50,13 @@ class Module:
         return module
 
     def __init__(self, *args, **kwargs):
-        # Reached by a class without an __init__ of its own, and by super().__init__(...). Neither may swallow arguments.
+        # For a class without an __init__ of its own, and by super().__init__(...): neither may swallow arguments.
         if (args or kwargs) and type(self).__mro__[-2] is Module:
             raise TypeError(self._unwanted_arguments(args, kwargs))
         super().__init__(*args, **kwargs)  # another base class beside Module, if there is one
 
     def _unwanted_arguments(self, args: tuple, kwargs: dict[str, Any]) -> str:
-        given = ", ".join([_in_words(value) for value in args] + [f"{key}={_in_words(kwargs[key])}" for key in kwargs])
+        given = ", ".join([in_words(value) for value in args] + [f"{key}={in_words(kwargs[key])}" for key in kwargs])
         owner = type(self).__name__
         if type(self).__init__ is not Module.__init__:
             return f"{owner}: Module.__init__ takes no arguments, got ({given}); write super().__init__()"
@@ -126,7 +127,7 @@ class Module:
         """Raises where a parameter or module cannot have this name, or cannot be a part of this module."""
         owner, kind = type(self).__name__, type(value).__name__
         if not isinstance(name, str):
-            raise TypeError(f"{owner}: the name of a {kind} must be a string, got {_in_words(name)}")
+            raise TypeError(f"{owner}: the name of a {kind} must be a string, got {in_words(name)}")
         if name == "" or "." in name:
             raise ValueError(
                 f"{owner}: a {kind} cannot be named {name!r}; names must have a letter and no dot, because state_dict "
@@ -169,11 +170,9 @@ class Module:
         Parameter."""
         self._add(name, param, self._parameters, Parameter)
 
-    def _add(self, name: str, value: Any, register: dict, wanted: type) -> None:
-        if value is not None and not isinstance(value, wanted):
-            raise TypeError(
-                f"{type(self).__name__}: {name} must be a {wanted.__name__} or None, got {_in_words(value)}"
-            )
+    def _add(self, name: str, value: Any, register: dict, wanted: type[Module] | type[Parameter]) -> None:
+        if not isinstance(value, (wanted, type(None))):
+            raise TypeError(f"{type(self).__name__}: {name} must be a {wanted.__name__} or None, got {in_words(value)}")
         if isinstance(name, str) and getattr(self, name, None) is not None and name not in register:
             raise TypeError(f"{type(self).__name__}.{name} is there already; give the {wanted.__name__} another name")
         if value is not None:
@@ -241,7 +240,7 @@ class Module:
     def train(self, mode: bool = True) -> Module:
         """Switches to training mode (`self.training`); returns the module."""
         if not isinstance(mode, bool):
-            raise TypeError(f"Module.train: mode must be True or False, got {_in_words(mode)}")
+            raise TypeError(f"Module.train: mode must be True or False, got {in_words(mode)}")
         for module in self.modules():
             module.training = mode
         return self
@@ -274,10 +273,10 @@ class Module:
         if dtype is not None and not dtype.is_floating:
             raise TypeError(f"Module.to: parameters must be float32 or float64, got {dtype.name}")
         for parameter in self.parameters():
-            place = {"device": device, "dtype": dtype if parameter.is_floating_point() else None}
-            array = parameter.detach().to(**place, non_blocking=non_blocking).array
+            place = (device, dtype if parameter.is_floating_point() else None, non_blocking)
+            array = parameter.detach().to(*place).array
             if parameter.grad is not None:
-                parameter.grad = parameter.grad.to(**place, non_blocking=non_blocking)
+                parameter.grad = parameter.grad.to(*place)
             parameter.array = array
         return self
 
@@ -317,7 +316,7 @@ class Module:
         if not isinstance(state_dict, Mapping):
             raise TypeError(
                 "load_state_dict: wanted a dict of values by name, as a module's state_dict() returns it, got "
-                f"{_in_words(state_dict)}"
+                f"{in_words(state_dict)}"
             )
         own = dict(self.named_parameters(remove_duplicate=False))
         missing = [name for name in own if name not in state_dict]
@@ -384,10 +383,3 @@ def _near(name: str, module: Module) -> str | None:
     methods = {key.strip("_"): key for base in bases for key, value in base.__dict__.items() if callable(value)}
     match = difflib.get_close_matches(name.strip("_"), methods, n=1, cutoff=0.75)
     return methods[match[0]] if match else None
-
-
-def _in_words(value: Any) -> str:
-    """What came, for an error: short values as they are, others by their type."""
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return repr(value) if value is None or isinstance(value, (bool, int, float, str)) else type(value).__name__

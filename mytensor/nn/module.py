@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -379,6 +378,8 @@ def _readable(value):
 
 def _near(name: str, module: Module) -> str | None:
     """A method of the module's class, or of one between it and Module, whose name looks like `name` misspelt."""
+    import difflib
+
     bases = type(module).__mro__[: type(module).__mro__.index(Module)]
     methods = {key.strip("_"): key for base in bases for key, value in base.__dict__.items() if callable(value)}
     match = difflib.get_close_matches(name.strip("_"), methods, n=1, cutoff=0.75)

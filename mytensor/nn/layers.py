@@ -236,9 +236,7 @@ class Flatten(Module):
 class _ClassLoss(Module):
     """What the two losses share: class weights (a constant, not trained), ignored targets, the reduction."""
 
-    def __init__(
-        self, weight: Tensor | None = None, size_average=None, ignore_index: int = -100, reduce=None, reduction="mean"
-    ):
+    def __init__(self, weight: Tensor | None, size_average, ignore_index: int, reduce, reduction: str):
         name = type(self).__name__
         if isinstance(weight, Tensor) and weight.ndim != 1:
             raise ValueError(
@@ -257,6 +255,11 @@ class _ClassLoss(Module):
 
 class NLLLoss(_ClassLoss):
     """The negative log-likelihood of the target classes; see F.nll_loss."""
+
+    def __init__(
+        self, weight: Tensor | None = None, size_average=None, ignore_index: int = -100, reduce=None, reduction="mean"
+    ):
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)

@@ -597,7 +597,7 @@ def _jacobian_by_backward(function, points, checked) -> dict[tuple[int, int], np
                 if points[index].grad is not None:
                     rows[index][element] = points[index].grad.numpy()
         for index in checked:
-            jacobian[number, index] = rows[index].reshape(*output.shape, *points[index].shape)
+            jacobian[number, index] = rows[index].reshape((*output.shape, *points[index].shape))
     if not jacobian:
         raise RuntimeError("gradcheck: no output depends on the inputs through recorded operations")
     return jacobian
@@ -624,5 +624,5 @@ def _jacobian_by_difference(function, points, values, eps) -> dict[tuple[int, in
             for column, high, low in zip(columns, above, below, strict=True):
                 column[..., element] = (high - low) / (2 * eps)
         for number, column in enumerate(columns):
-            jacobian[number, index] = column.reshape(*shapes[number], *value.shape)
+            jacobian[number, index] = column.reshape((*shapes[number], *value.shape))
     return jacobian

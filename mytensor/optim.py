@@ -8,7 +8,7 @@ from typing import Any
 import mytensor_backend as backend
 
 from mytensor import lr_scheduler
-from mytensor.arguments import in_words, real
+from mytensor.arguments import as_number, describe
 from mytensor.tensor import Tensor, tensor
 
 __all__ = ["SGD", "lr_scheduler"]
@@ -45,7 +45,7 @@ class SGD:
         # The velocity of each parameter, from its first step with momentum on.
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         if not isinstance(params, Iterable) or isinstance(params, (Tensor, dict, str)):
-            raise TypeError(f"SGD: wanted a list of parameters, got {in_words(params)}{_hint(params)}")
+            raise TypeError(f"SGD: wanted a list of parameters, got {describe(params)}{_hint(params)}")
         entries = list(params)
         if not entries:
             raise ValueError(
@@ -57,21 +57,21 @@ class SGD:
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds {"params": [...]} with settings of its own."""
         if not isinstance(param_group, dict) or "params" not in param_group:
-            got = f"a dict of {list(param_group)}" if isinstance(param_group, dict) else in_words(param_group)
+            got = f"a dict of {list(param_group)}" if isinstance(param_group, dict) else describe(param_group)
             raise TypeError(f'SGD: wanted a group {{"params": [...], "lr": ...}}, got {got}')
         group = {**self.defaults, **param_group}
         params = [group["params"]] if isinstance(group["params"], Tensor) else group["params"]
         if not isinstance(params, Iterable) or isinstance(params, (dict, set, str)):
-            raise TypeError(f'SGD: "params" must be a list of parameters, got {in_words(params)}{_hint(params)}')
+            raise TypeError(f'SGD: "params" must be a list of parameters, got {describe(params)}{_hint(params)}')
         group["params"] = list(params)
         unknown = set(group) - set(self.defaults) - {"params", "initial_lr"}
         if unknown:
             raise TypeError(f"SGD: unknown settings {sorted(unknown)}; known are {sorted(self.defaults)}")
-        self._check_settings(group)
+        _check_settings(group)
         known = {id(parameter) for other in self.param_groups for parameter in other["params"]}
         for parameter in group["params"]:
             if not isinstance(parameter, Tensor):
-                raise TypeError(f"SGD: parameters must be Tensors, got {in_words(parameter)}{_hint(parameter)}")
+                raise TypeError(f"SGD: parameters must be Tensors, got {describe(parameter)}{_hint(parameter)}")
             if not parameter.is_leaf or not parameter.is_floating_point():
                 raise ValueError(
                     "SGD: only floating leaf tensors can be optimised, not computed ones; use the model's parameters"
@@ -80,17 +80,6 @@ class SGD:
                 raise ValueError("SGD: a parameter appears twice; each may be updated only once a step")
             known.add(id(parameter))
         self.param_groups.append(group)
-
-    @staticmethod
-    def _check_settings(group: dict[str, Any]) -> None:
-        """Settings become numbers of Python, or an error says which cannot."""
-        for name in ("lr", "momentum", "dampening", "weight_decay"):
-            group[name] = real("SGD", name, group[name])
-            if name != "dampening" and not group[name] >= 0:
-                raise ValueError(f"SGD: {name} must not be negative, got {group[name]}")
-        group["nesterov"] = bool(group["nesterov"])
-        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise ValueError("SGD: nesterov=True wants momentum > 0 and dampening = 0")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clears the gradients, which backward otherwise adds to."""
@@ -121,25 +110,17 @@ class SGD:
         """Updates the parameters by one call of the backend, or by one for each dtype and device among them."""
         try:
             return self._update_alike(group, parameters, first_step)
-        except (AttributeError, TypeError, ValueError):
+        except (TypeError, ValueError):
             pass  # nothing was written: the backend checks first. The cause may be what users change between steps.
-        self._check_settings(group)
+        _check_settings(group)
         alike: dict[Any, list[Tensor]] = {}
         for parameter in parameters:
-            self._check_gradient(parameter)
             if group["momentum"] != 0:
                 entry = self.state[parameter]  # velocities follow what Module.to has moved or converted
                 entry["momentum_buffer"] = entry["momentum_buffer"].to(parameter.device, parameter.dtype)
             alike.setdefault((parameter.device, parameter.dtype), []).append(parameter)
         for part in alike.values():
             self._update_alike(group, part, first_step)
-
-    @staticmethod
-    def _check_gradient(parameter: Tensor) -> None:
-        if not isinstance(parameter.grad, Tensor):
-            raise TypeError(
-                f"SGD: a gradient must be a Tensor, got {in_words(parameter.grad)}; mt.tensor(...) makes one"
-            )
 
     def _update_alike(self, group: dict[str, Any], parameters: list[Tensor], first_step: bool) -> None:
         if parameters:
@@ -197,6 +178,17 @@ class SGD:
     def __repr__(self) -> str:
         groups = "; ".join(", ".join(f"{name}={group[name]}" for name in self.defaults) for group in self.param_groups)
         return f"SGD({groups})"
+
+
+def _check_settings(group: dict[str, Any]) -> None:
+    """A group's settings become Python's numbers, or an error says why they cannot."""
+    for name in ("lr", "momentum", "dampening", "weight_decay"):
+        group[name] = as_number(group[name], f"SGD: {name}")
+        if name != "dampening" and not group[name] >= 0:
+            raise ValueError(f"SGD: {name} must not be negative, got {group[name]}")
+    group["nesterov"] = bool(group["nesterov"])
+    if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+        raise ValueError("SGD: nesterov=True wants momentum > 0 and dampening = 0")
 
 
 def _hint(value: Any) -> str:

@@ -67,7 +67,11 @@ LAYERS = {
     for name, kind in vars(nn).items()
     if isinstance(kind, type) and issubclass(kind, nn.Module) and kind is not nn.Module
 }
-INITIALISERS = [name for name, f in vars(nn.init).items() if inspect.isfunction(f) and not name.startswith("_")]
+INITIALISERS = [
+    name
+    for name, f in vars(nn.init).items()
+    if inspect.isfunction(f) and f.__module__ == nn.init.__name__ and not name.startswith("_")
+]
 GOOD = {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "ksize": 3, "in_features": 5, "out_features": 2}
 INPUTS = {"Conv2d": (2, 3, 6, 5), "Conv2D": (2, 3, 6, 5), "MaxPool2d": (2, 3, 6, 5), "AvgPool2d": (2, 3, 6, 5)}
 # Windows and strides of one length, () and tensors: the functions of mytensor.nn.functional say what they take.
@@ -128,7 +132,7 @@ def test_layers(name):
             )
             if argument in GEOMETRY and isinstance(value, tuple) and len(value) < 2:
                 continue
-            if value == {} and parameter.kind is parameter.VAR_POSITIONAL:
+            if isinstance(value, dict) and parameter.kind is parameter.VAR_POSITIONAL:
                 continue  # our Sequential takes a dict where torch wants an OrderedDict
             unclear += problems
             tried += 1
@@ -144,10 +148,13 @@ def test_initialisers(name):
     unclear = []
     for argument in known:
         for value in [*ODD, mt.ones(0, 3), mt.ones(3, 0), mt.ones(0, 0), mt.tensor([[1, 2], [3, 4]])]:
+            value = value.clone() if isinstance(value, mt.Tensor) else value  # it is filled
             options = {key: option for key, option in good.items() if key in known} | {argument: value}
             takes = argument in ("a", "param") and not isinstance(value, (str, bytes, bool))  # torch: no numpy numbers
-            if argument == "val" and value == 2**70 if isinstance(value, int) else False:
-                continue  # a float here
+            if isinstance(value, int) and abs(value) >= 2**63 and argument != "tensor":
+                continue  # a float here, an int64 in torch
+            if isinstance(value, mt.Tensor) and value.shape == (0, 0):
+                continue  # torch divides by zero
             unclear += judge(
                 f"{name}({argument}={value!r})",
                 lambda o=options: ours(**o),
@@ -231,15 +238,11 @@ def test_numbers_of_other_libraries(setting, value):
 def test_parameters_of_sgd(value):
     unclear = []
     for params in (value, [value], [{"params": value}], [{"params": [value]}], [{"params": parameters(mt)}, value]):
-        if (
-            isinstance(params, (tuple, list))
-            and params
-            and isinstance(params[0], dict)
-            and params[0].get("params") == ()
-        ):
-            continue  # an empty group, as in torch
+        is_empty_group = isinstance(value, (tuple, dict)) and not value  # torch takes {"params": ()}
+        is_parameter = isinstance(value, mt.Tensor) and value.is_floating_point()
+        if not (is_empty_group or is_parameter):
+            assert outcome(lambda params=params: mt.optim.SGD(params, lr=0.1)) is not None, params
         unclear += judge(f"SGD({params!r})", lambda params=params: mt.optim.SGD(params, lr=0.1))
-        assert outcome(lambda params=params: mt.optim.SGD(params, lr=0.1)) is not None, params
     assert not unclear, "\n".join(unclear)
 
 
@@ -263,14 +266,11 @@ def test_what_is_meant_by_it(params, words):
 
 
 def test_a_gradient_that_is_no_tensor():
-    for gradient in (np.ones((1, 2), np.float32), torch.ones(1, 2), 1.0, [[1.0, 1.0]], mt.ones(1, 2).array):
-        for momentum in (0.0, 0.9):
-            layer = nn.Linear(2, 1)
-            sgd = mt.optim.SGD(layer.parameters(), lr=0.1, momentum=momentum)
-            layer.weight.grad, before = gradient, layer.weight.tolist()
-            with pytest.raises(TypeError, match=f"a gradient must be a Tensor, got ({type(gradient).__name__}|1.0)"):
-                sgd.step()
-            assert layer.weight.tolist() == before
+    for gradient in (np.ones((1, 2), np.float32), torch.ones(1, 2), 1.0, [[1.0, 1.0]], mt.ones(1, 2).array, mt.ones(2)):
+        layer = nn.Linear(2, 1)
+        with pytest.raises((TypeError, ValueError), match="grad: wanted"):
+            layer.weight.grad = gradient
+        mt.optim.SGD(layer.parameters(), lr=0.1).step()  # there is nothing to do
 
 
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}], ids=str)

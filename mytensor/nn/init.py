@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from mytensor.arguments import in_words, real
+from mytensor.arguments import as_number, describe
 from mytensor.autograd import no_grad
 from mytensor.tensor import Tensor
 
@@ -17,8 +17,8 @@ from mytensor.tensor import Tensor
 def _check(function: str, tensor: Tensor, **numbers) -> list[float]:
     """The numbers, checked, where the tensor is one to be filled."""
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{function}: wanted a Tensor to fill, got {in_words(tensor)}")
-    return [real(function, name, value) for name, value in numbers.items()]
+        raise TypeError(f"{function}: wanted a Tensor to fill, got {describe(tensor)}")
+    return [as_number(value, f"{function}: {name}") for name, value in numbers.items()]
 
 
 def _draw(function: str, tensor: Tensor, **numbers) -> list[float]:
@@ -71,7 +71,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "relu":
         return math.sqrt(2.0)
     if nonlinearity == "leaky_relu":
-        slope = 0.01 if param is None else real("calculate_gain", "param", param)
+        slope = 0.01 if param is None else as_number(param, "calculate_gain: param")
         return math.sqrt(2.0 / (1 + slope**2))
     raise ValueError(
         f"calculate_gain: unknown nonlinearity {nonlinearity!r}; known: linear, conv2d, sigmoid, tanh, relu, leaky_relu"

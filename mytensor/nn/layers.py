@@ -8,26 +8,30 @@ from collections.abc import Iterable, Iterator
 
 import mytensor_backend
 
-from mytensor.arguments import in_words, whole
+from mytensor.arguments import as_int, describe
 from mytensor.creation import empty
 from mytensor.nn import functional as F
 from mytensor.nn import init
 from mytensor.nn.module import Module
+from mytensor.ops.windows import pair
 from mytensor.tensor import Parameter, Tensor
 
 
-def _size(layer: str, name: str, value) -> int:
-    """A number of channels, features or groups."""
-    return whole(layer, name, value, least=1)
-
-
 def _whole(layer: str, name: str, value, least: int | None = None) -> int:
-    """An int, where beginners write ReLU(x) for ReLU()(x)."""
+    """An int. Beginners hand over the input here, Flatten(x) for Flatten()(x): a tensor is told how it is done."""
     if isinstance(value, Tensor):
         raise TypeError(
             f"{layer}: {name} must be an int, got a Tensor; make the layer first, then call it: {layer}(...)(x)"
         )
-    return whole(layer, name, value, least)
+    number = as_int(value, f"{layer}: {name}")
+    if least is not None and number < least:
+        raise ValueError(f"{layer}: {name} must be {'positive' if least == 1 else 'at least 0'}, got {number}")
+    return number
+
+
+def _size(layer: str, name: str, value) -> int:
+    """A number of channels, features or groups."""
+    return _whole(layer, name, value, least=1)
 
 
 def _geometry(layer: str, name: str, value, least: int | None = None):
@@ -77,12 +81,14 @@ class Conv2d(Module):
                 f"Conv2d: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}"
             )
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = F._pair(_geometry("Conv2d", "kernel_size", kernel_size, 1), "Conv2d", "kernel_size")
-        self.stride = F._pair(_geometry("Conv2d", "stride", stride, 1), "Conv2d", "stride")
-        self.dilation = F._pair(_geometry("Conv2d", "dilation", dilation, 1), "Conv2d", "dilation")
+        self.kernel_size = pair(
+            _geometry("Conv2d", "kernel_size", kernel_size, 1), "Conv2d", "kernel_size", one_in_a_list=False
+        )
+        self.stride = pair(_geometry("Conv2d", "stride", stride, 1), "Conv2d", "stride")
+        self.dilation = pair(_geometry("Conv2d", "dilation", dilation, 1), "Conv2d", "dilation")
         self.padding: str | tuple[int, int]
         if not isinstance(padding, str):
-            self.padding = F._pair(_geometry("Conv2d", "padding", padding, 0), "Conv2d", "padding")
+            self.padding = pair(_geometry("Conv2d", "padding", padding, 0), "Conv2d", "padding")
         elif padding not in ("same", "valid"):
             raise ValueError(f'Conv2d: padding must be "same", "valid", an int or a pair of ints, got {padding!r}')
         elif padding == "same" and self.stride != (1, 1):
@@ -189,7 +195,7 @@ class AvgPool2d(Module):
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
         self.divisor_override = divisor_override
         if divisor_override is not None:
-            self.divisor_override = whole("AvgPool2d", "divisor_override", divisor_override)
+            self.divisor_override = _whole("AvgPool2d", "divisor_override", divisor_override)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.avg_pool2d(
@@ -227,7 +233,7 @@ class Flatten(Module):
         self.end_dim = _whole("Flatten", "end_dim", end_dim)
 
     def forward(self, input: Tensor) -> Tensor:
-        return input.flatten(self.start_dim, self.end_dim)
+        return F._tensor(input, "Flatten", "input").flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -244,13 +250,13 @@ class _ClassLoss(Module):
                 f"call it: {name}()(input, target)"
             )
         if weight is not None and not isinstance(weight, Tensor):
-            raise TypeError(f"{name}: weight must be a Tensor with one number a class, got {in_words(weight)}")
+            raise TypeError(f"{name}: weight must be a Tensor with one number a class, got {describe(weight)}")
         if size_average is not None or reduce is not None:
             raise NotImplementedError(
                 f'{name}: size_average and reduce are torch\'s old arguments; use reduction="mean", "sum" or "none"'
             )
         self.weight = weight
-        self.ignore_index, self.reduction = whole(name, "ignore_index", ignore_index), reduction
+        self.ignore_index, self.reduction = as_int(ignore_index, f"{name}: ignore_index"), reduction
 
 
 class NLLLoss(_ClassLoss):
@@ -301,7 +307,7 @@ class Sequential(Module):
             named = OrderedDict((str(index), module) for index, module in enumerate(modules))
         for name, module in named.items():
             if not isinstance(module, Module):
-                raise TypeError(f"Sequential: part {name} must be a Module, got {in_words(module)}{_hint(module)}")
+                raise TypeError(f"Sequential: part {name} must be a Module, got {describe(module)}{_hint(module)}")
             self.add_module(name, module)
 
     def forward(self, input):
@@ -318,7 +324,7 @@ class Sequential(Module):
     def __getitem__(self, index):
         if isinstance(index, slice):
             return Sequential(OrderedDict(list(self._modules.items())[index]))
-        position = whole("Sequential", "an index", index)
+        position = as_int(index, "Sequential: an index")
         if not -len(self) <= position < len(self):
             raise IndexError(f"Sequential: index {position} is out of range for {len(self)} module(s)")
         return list(self._modules.values())[position]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mytensor.arguments import in_words
+from mytensor.arguments import describe
 from mytensor.autograd import HookHandle, no_grad
 from mytensor.tensor import Parameter, Tensor, parse_to_arguments, tensor
 
@@ -55,7 +55,7 @@ class Module:
         super().__init__(*args, **kwargs)  # another base class beside Module, if there is one
 
     def _unwanted_arguments(self, args: tuple, kwargs: dict[str, Any]) -> str:
-        given = ", ".join([in_words(value) for value in args] + [f"{key}={in_words(kwargs[key])}" for key in kwargs])
+        given = ", ".join([describe(value) for value in args] + [f"{key}={describe(kwargs[key])}" for key in kwargs])
         owner = type(self).__name__
         if type(self).__init__ is not Module.__init__:
             return f"{owner}: Module.__init__ takes no arguments, got ({given}); write super().__init__()"
@@ -126,7 +126,7 @@ class Module:
         """Raises where a parameter or module cannot have this name, or cannot be a part of this module."""
         owner, kind = type(self).__name__, type(value).__name__
         if not isinstance(name, str):
-            raise TypeError(f"{owner}: the name of a {kind} must be a string, got {in_words(name)}")
+            raise TypeError(f"{owner}: the name of a {kind} must be a string, got {describe(name)}")
         if name == "" or "." in name:
             raise ValueError(
                 f"{owner}: a {kind} cannot be named {name!r}; names must have a letter and no dot, because state_dict "
@@ -171,7 +171,7 @@ class Module:
 
     def _add(self, name: str, value: Any, register: dict, wanted: type[Module] | type[Parameter]) -> None:
         if not isinstance(value, (wanted, type(None))):
-            raise TypeError(f"{type(self).__name__}: {name} must be a {wanted.__name__} or None, got {in_words(value)}")
+            raise TypeError(f"{type(self).__name__}: {name} must be a {wanted.__name__} or None, got {describe(value)}")
         if isinstance(name, str) and getattr(self, name, None) is not None and name not in register:
             raise TypeError(f"{type(self).__name__}.{name} is there already; give the {wanted.__name__} another name")
         if value is not None:
@@ -239,7 +239,7 @@ class Module:
     def train(self, mode: bool = True) -> Module:
         """Switches to training mode (`self.training`); returns the module."""
         if not isinstance(mode, bool):
-            raise TypeError(f"Module.train: mode must be True or False, got {in_words(mode)}")
+            raise TypeError(f"Module.train: mode must be True or False, got {describe(mode)}")
         for module in self.modules():
             module.training = mode
         return self
@@ -273,10 +273,9 @@ class Module:
             raise TypeError(f"Module.to: parameters must be float32 or float64, got {dtype.name}")
         for parameter in self.parameters():
             place = (device, dtype if parameter.is_floating_point() else None, non_blocking)
-            array = parameter.detach().to(*place).array
-            if parameter.grad is not None:
-                parameter.grad = parameter.grad.to(*place)
-            parameter.array = array
+            grad = None if parameter.grad is None else parameter.grad.to(*place)
+            parameter.array = parameter.detach().to(*place).array
+            parameter.grad = grad
         return self
 
     def cpu(self) -> Module:
@@ -315,7 +314,7 @@ class Module:
         if not isinstance(state_dict, Mapping):
             raise TypeError(
                 "load_state_dict: wanted a dict of values by name, as a module's state_dict() returns it, got "
-                f"{in_words(state_dict)}"
+                f"{describe(state_dict)}"
             )
         own = dict(self.named_parameters(remove_duplicate=False))
         missing = [name for name in own if name not in state_dict]

@@ -71,6 +71,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "relu":
         return math.sqrt(2.0)
     if nonlinearity == "leaky_relu":
+        if isinstance(param, bool):
+            raise TypeError(f"calculate_gain: param must be a number, got {param}")
         slope = 0.01 if param is None else as_number(param, "calculate_gain: param")
         return math.sqrt(2.0 / (1 + slope**2))
     raise ValueError(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import mytensor_backend
 
-from mytensor.arguments import as_int, describe
+from mytensor.arguments import as_flag, as_int, as_number, describe
 from mytensor.creation import empty
 from mytensor.nn import functional as F
 from mytensor.nn import init
@@ -37,6 +37,8 @@ def _size(layer: str, name: str, value) -> int:
 def _geometry(layer: str, name: str, value, least: int | None = None):
     """An int, or several of them in a tuple or list: a window's size, its stride, padding or dilation."""
     if isinstance(value, (tuple, list)):
+        if len(value) > 2:
+            raise TypeError(f"{layer}: {name} must be an int or a pair of ints (height, width), got {value!r}")
         return tuple(_whole(layer, name, part, least) for part in value)
     return _whole(layer, name, value, least)
 
@@ -163,7 +165,8 @@ class MaxPool2d(Module):
         self.stride = self.kernel_size if stride is None else _geometry("MaxPool2d", "stride", stride)
         self.padding = _geometry("MaxPool2d", "padding", padding)
         self.dilation = _geometry("MaxPool2d", "dilation", dilation)
-        self.return_indices, self.ceil_mode = return_indices, ceil_mode
+        self.return_indices = as_flag(return_indices, "MaxPool2d: return_indices")
+        self.ceil_mode = as_flag(ceil_mode, "MaxPool2d: ceil_mode")
 
     def forward(self, input: Tensor):
         return F.max_pool2d(
@@ -192,7 +195,8 @@ class AvgPool2d(Module):
         self.kernel_size = _geometry("AvgPool2d", "kernel_size", kernel_size)
         self.stride = self.kernel_size if stride is None else _geometry("AvgPool2d", "stride", stride)
         self.padding = _geometry("AvgPool2d", "padding", padding)
-        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        self.ceil_mode = as_flag(ceil_mode, "AvgPool2d: ceil_mode")
+        self.count_include_pad = as_flag(count_include_pad, "AvgPool2d: count_include_pad")
         self.divisor_override = divisor_override
         if divisor_override is not None:
             self.divisor_override = _whole("AvgPool2d", "divisor_override", divisor_override)
@@ -284,7 +288,7 @@ class CrossEntropyLoss(_ClassLoss):
         label_smoothing: float = 0.0,
     ):
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = as_number(label_smoothing, "CrossEntropyLoss: label_smoothing")
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(

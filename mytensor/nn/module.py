@@ -58,10 +58,10 @@ class Module:
         given = ", ".join([describe(value) for value in args] + [f"{key}={describe(kwargs[key])}" for key in kwargs])
         owner = type(self).__name__
         if type(self).__init__ is not Module.__init__:
-            return f"{owner}: Module.__init__ takes no arguments, got ({given}); write super().__init__()"
+            return f"{owner}: Module.__init__ takes no arguments, got {given}; write super().__init__()"
         misspelt = _near("__init__", self)
         remedy = f"rename {owner}.{misspelt} to __init__" if misspelt else "give the class an __init__ that takes them"
-        return f"{owner} has no method __init__ of its own and takes no arguments, got ({given}); {remedy}"
+        return f"{owner} has no method __init__ of its own and takes no arguments, got {given}; {remedy}"
 
     # -----------------------------------------------------------------------------------------------------------------
     # Computing

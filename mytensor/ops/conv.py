@@ -5,7 +5,7 @@ from __future__ import annotations
 import mytensor_backend as backend
 
 from mytensor.autograd import Function
-from mytensor.tensor import Tensor
+from mytensor.tensor import Tensor, as_array
 
 
 class Conv2d(Function):
@@ -65,6 +65,8 @@ def conv2d(
 
     padding None means kernel // 2 on every side, the report's convolution, which keeps the size for odd kernels.
     """
+    for name, value in (("input", input), ("weight", weight)):
+        as_array(value, f"conv2d: {name}")  # a TypeError for what is no Tensor
     if padding is None:
         padding = (weight.shape[2] // 2, weight.shape[3] // 2) if weight.ndim == 4 else 0
     return Conv2d.apply(input, weight, bias, stride, padding, dilation, groups)

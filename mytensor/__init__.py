@@ -26,6 +26,7 @@ from mytensor.tensor import DType, Parameter, Tensor, from_dlpack, from_numpy, t
 # isort: split
 
 from mytensor import autograd, cuda, models, nn, optim, random, simt  # noqa: E402
+from mytensor._lazy import lazy_modules as _lazy_modules  # noqa: E402
 from mytensor.autograd import (  # noqa: E402
     Function,
     enable_grad,
@@ -139,3 +140,6 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+# mt.data, mt.training, mt.plots and the other modules that few need: imported when they are first asked for.
+__getattr__, __dir__ = _lazy_modules(__name__)

@@ -8,6 +8,7 @@ from typing import Any
 import mytensor_backend as backend
 
 from mytensor import lr_scheduler
+from mytensor.arguments import as_number, describe
 from mytensor.tensor import Tensor, tensor
 
 __all__ = ["SGD", "lr_scheduler"]
@@ -21,7 +22,7 @@ class SGD:
         p = p - lr * (g + momentum * v if nesterov else v)
 
     params: parameters, or groups {"params": [...], "lr": ...} whose settings replace the defaults given here.
-    All parameters of a group are updated by one call of the backend.
+    All parameters of a group are updated by one call of the backend, if they share dtype and device.
     """
 
     def __init__(
@@ -43,8 +44,8 @@ class SGD:
         self.param_groups: list[dict[str, Any]] = []
         # The velocity of each parameter, from its first step with momentum on.
         self.state: dict[Tensor, dict[str, Tensor]] = {}
-        if isinstance(params, Tensor):
-            raise TypeError("SGD: wanted a list of parameters, got a single Tensor; write [tensor]")
+        if not isinstance(params, Iterable) or isinstance(params, (Tensor, dict, str)):
+            raise TypeError(f"SGD: wanted a list of parameters, got {describe(params)}{_hint(params)}")
         entries = list(params)
         if not entries:
             raise ValueError(
@@ -55,9 +56,14 @@ class SGD:
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds {"params": [...]} with settings of its own."""
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            got = f"a dict of {list(param_group)}" if isinstance(param_group, dict) else describe(param_group)
+            raise TypeError(f'SGD: wanted a group {{"params": [...], "lr": ...}}, got {got}')
         group = {**self.defaults, **param_group}
-        params = group["params"]
-        group["params"] = [params] if isinstance(params, Tensor) else list(params)
+        params = [group["params"]] if isinstance(group["params"], Tensor) else group["params"]
+        if not isinstance(params, Iterable) or isinstance(params, (dict, set, str)):
+            raise TypeError(f'SGD: "params" must be a list of parameters, got {describe(params)}{_hint(params)}')
+        group["params"] = list(params)
         unknown = set(group) - set(self.defaults) - {"params", "initial_lr"}
         if unknown:
             raise TypeError(f"SGD: unknown settings {sorted(unknown)}; known are {sorted(self.defaults)}")
@@ -65,7 +71,7 @@ class SGD:
         known = {id(parameter) for other in self.param_groups for parameter in other["params"]}
         for parameter in group["params"]:
             if not isinstance(parameter, Tensor):
-                raise TypeError(f"SGD: parameters must be Tensors, got {type(parameter).__name__}")
+                raise TypeError(f"SGD: parameters must be Tensors, got {describe(parameter)}{_hint(parameter)}")
             if not parameter.is_leaf or not parameter.is_floating_point():
                 raise ValueError(
                     "SGD: only floating leaf tensors can be optimised, not computed ones; use the model's parameters"
@@ -89,7 +95,7 @@ class SGD:
         for group in self.param_groups:
             with_gradient = [parameter for parameter in group["params"] if parameter.grad is not None]
             if group["momentum"] == 0:
-                self._update(group, with_gradient, [], first_step=True)
+                self._update(group, with_gradient, first_step=True)
                 continue
             moving = [parameter for parameter in with_gradient if parameter in self.state]
             starting = [parameter for parameter in with_gradient if parameter not in self.state]
@@ -97,17 +103,32 @@ class SGD:
                 self.state[parameter] = {
                     "momentum_buffer": Tensor(backend.full(parameter.shape, 0.0, parameter.dtype, parameter.device))
                 }
-            for parameters, first_step in ((moving, False), (starting, True)):
-                velocities = [self.state[parameter]["momentum_buffer"].array for parameter in parameters]
-                self._update(group, parameters, velocities, first_step)
+            self._update(group, moving, first_step=False)
+            self._update(group, starting, first_step=True)
 
-    @staticmethod
-    def _update(group: dict[str, Any], parameters: list[Tensor], velocities: list, first_step: bool) -> None:
+    def _update(self, group: dict[str, Any], parameters: list[Tensor], first_step: bool) -> None:
+        """Updates the parameters by one call of the backend, or by one for each dtype and device among them."""
+        try:
+            return self._update_alike(group, parameters, first_step)
+        except (TypeError, ValueError):
+            pass  # nothing was written: the backend checks first. The cause may be what users change between steps.
+        _check_settings(group)
+        alike: dict[Any, list[Tensor]] = {}
+        for parameter in parameters:
+            if group["momentum"] != 0:
+                entry = self.state[parameter]  # velocities follow what Module.to has moved or converted
+                entry["momentum_buffer"] = entry["momentum_buffer"].to(parameter.device, parameter.dtype)
+            alike.setdefault((parameter.device, parameter.dtype), []).append(parameter)
+        for part in alike.values():
+            self._update_alike(group, part, first_step)
+
+    def _update_alike(self, group: dict[str, Any], parameters: list[Tensor], first_step: bool) -> None:
         if parameters:
+            has_velocities = group["momentum"] != 0
             backend.sgd_step_(
                 [parameter.array for parameter in parameters],
                 [parameter.grad.array for parameter in parameters if parameter.grad is not None],
-                velocities,
+                [self.state[parameter]["momentum_buffer"].array for parameter in parameters] if has_velocities else [],
                 group["lr"],
                 group["momentum"],
                 group["dampening"],
@@ -168,11 +189,24 @@ class SGD:
 
 
 def _check_settings(group: dict[str, Any]) -> None:
-    """ValueError or TypeError unless a group's numbers are such as SGD can work with."""
-    for name in ("lr", "momentum", "weight_decay"):
-        if isinstance(group[name], str) or group[name] is None:
-            raise TypeError(f"SGD: {name} must be a number, got {group[name]!r}")
-        if not group[name] >= 0:
+    """A group's settings become Python's numbers, or an error says why they cannot."""
+    for name in ("lr", "momentum", "dampening", "weight_decay"):
+        group[name] = as_number(group[name], f"SGD: {name}")
+        if name != "dampening" and not group[name] >= 0:
             raise ValueError(f"SGD: {name} must not be negative, got {group[name]}")
+    group["nesterov"] = bool(group["nesterov"])
     if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
         raise ValueError("SGD: nesterov=True wants momentum > 0 and dampening = 0")
+
+
+def _hint(value: Any) -> str:
+    """What to write instead of something that is no parameter, or no list of them."""
+    if hasattr(value, "parameters"):
+        return "; hand over its .parameters()"
+    if isinstance(value, Tensor):
+        return "; write [tensor]"
+    if isinstance(value, dict):
+        return '; groups go into a list: [{"params": ...}]'
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Tensor):
+        return "; .parameters() gives them without names"
+    return ""

@@ -15,6 +15,7 @@ its shape, as arrays are contiguous here, and a change of it in place is written
 from __future__ import annotations
 
 import contextlib
+import copyreg
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -319,9 +320,17 @@ class Tensor:
         return f"{prefix}{', '.join(notes)})"
 
     def __reduce__(self):
+        """How a tensor is copied (copy.copy, copy.deepcopy) and pickled: the class, the array, and the rest."""
         if self.grad_fn is not None:
             raise RuntimeError("only leaves can be copied or pickled; use .detach() or .clone() on this tensor")
-        return _rebuild, (type(self), self.array.cpu().numpy().copy(), self.device, self._requires_grad)
+        return _rebuild, (type(self), self.array, self._requires_grad, self.grad), self._own_attributes()
+
+    def _own_attributes(self):
+        """The attributes that a subclass has added, in the form in which object.__getstate__ gives them."""
+        state = object.__getstate__(self)
+        attributes, slots = state if isinstance(state, tuple) else (state, {})
+        slots = {name: value for name, value in slots.items() if name not in Tensor.__slots__}
+        return (attributes, slots) if attributes or slots else None
 
     __hash__ = object.__hash__  # tensors are dictionary keys by identity, since == compares elements
 
@@ -876,7 +885,13 @@ def _new_array(data, dtype: DType | None):
         return data.astype(dtype)
     is_python_data = not isinstance(data, (np.ndarray, np.generic))
     if is_python_data and hasattr(data, "__dlpack__"):
-        data, is_python_data = np.from_dlpack(data), False
+        try:
+            data, is_python_data = np.from_dlpack(data), False
+        except RuntimeError as error:  # torch.bfloat16, say
+            raise TypeError(
+                f"cannot read a {type(data).__name__} of dtype {getattr(data, 'dtype', 'unknown')} ({error}); convert "
+                "it first, e.g. x.float()"
+            ) from None
     array = _numpy_array(data)
     if is_python_data and array.dtype.kind in "fuO" and array.size:
         array = _python_numbers(data, array, dtype)
@@ -975,9 +990,20 @@ def _does_not_fit(number, name: str) -> str:
     return f"tensor: the number {number} does not fit {name}; use another number or another dtype"
 
 
-def _rebuild(kind: type[Tensor], values: np.ndarray, device: str, requires_grad: bool) -> Tensor:
-    """Makes a tensor again from what __reduce__ wrote (copy.deepcopy, pickle)."""
-    return kind(backend.from_numpy(values).to(device), requires_grad)
+def _rebuild(kind: type[Tensor], array, requires_grad: bool, grad: Tensor | None) -> Tensor:
+    """Makes a tensor again from what __reduce__ said. Not by kind(...), whose arguments a subclass may have changed."""
+    tensor = kind._wrap(array)
+    tensor._requires_grad = requires_grad
+    tensor.grad = grad
+    return tensor
+
+
+def _array_from(values: np.ndarray, device: str):
+    return backend.from_numpy(values).to(device)
+
+
+# How an NDArray is copied and pickled. Tensors that share one still share it then.
+copyreg.pickle(NDArray, lambda array: (_array_from, (array.cpu().numpy(), array.device)))
 
 
 def _unpack(sizes: tuple) -> tuple:

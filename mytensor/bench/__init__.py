@@ -9,6 +9,8 @@ Measuring imports torch; reading results from a file doesn't.
 import importlib
 from typing import Any
 
+from mytensor._lazy import lazy_modules
+
 _MODULE_OF = {
     "run": "ladders",
     "time_case": "ladders",
@@ -28,5 +30,8 @@ __all__ = list(_MODULE_OF)
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _module(name)
     return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+_module, __dir__ = lazy_modules(__name__)

@@ -10,6 +10,8 @@ Running a comparison imports torch; reading one from a file doesn't, and neither
 import importlib
 from typing import Any
 
+from mytensor._lazy import lazy_modules
+
 _MODULE_OF = {
     "run": "side_by_side",
     "CAUSES": "causes",
@@ -44,5 +46,8 @@ __all__ = list(_MODULE_OF)
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _module(name)
     return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+_module, __dir__ = lazy_modules(__name__)

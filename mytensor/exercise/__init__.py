@@ -18,6 +18,7 @@ import sys
 import types
 from typing import Any
 
+from mytensor._lazy import lazy_modules
 from mytensor.exercise.declare import EXERCISES, Exercise, Question
 from mytensor.exercise.judge import Answer, answer
 from mytensor.exercise.progress import Progress, progress
@@ -49,3 +50,5 @@ class _CallableModule(types.ModuleType):
 
 
 sys.modules[__name__].__class__ = _CallableModule
+
+__getattr__, __dir__ = lazy_modules(__name__)

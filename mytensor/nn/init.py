@@ -9,38 +9,57 @@ from __future__ import annotations
 
 import math
 
+from mytensor.arguments import as_number, describe
 from mytensor.autograd import no_grad
 from mytensor.tensor import Tensor
+
+
+def _check(function: str, tensor: Tensor, **numbers) -> list[float]:
+    """The numbers, checked, where the tensor is one to be filled."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{function}: wanted a Tensor to fill, got {describe(tensor)}")
+    return [as_number(value, f"{function}: {name}") for name, value in numbers.items()]
+
+
+def _draw(function: str, tensor: Tensor, **numbers) -> list[float]:
+    """The same for draws, which have fractions."""
+    checked = _check(function, tensor, **numbers)
+    if not tensor.is_floating_point():
+        raise TypeError(f"{function}: only floating tensors hold random draws, got {tensor.dtype.name}; use x.float()")
+    return checked
 
 
 @no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Uniform draws from [a, b)."""
-    return tensor.uniform_(a, b)
+    low, high = _draw("uniform_", tensor, a=a, b=b)
+    return tensor.uniform_(low, high)
 
 
 @no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Normal draws."""
+    mean, std = _draw("normal_", tensor, mean=mean, std=std)
     return tensor.normal_(mean, std)
 
 
 @no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """The same number everywhere."""
+    (val,) = _check("constant_", tensor, val=val)
     return tensor.fill_(val)
 
 
 @no_grad()
 def zeros_(tensor: Tensor) -> Tensor:
     """Zeros."""
-    return tensor.fill_(0)
+    return constant_(tensor, 0)
 
 
 @no_grad()
 def ones_(tensor: Tensor) -> Tensor:
     """Ones."""
-    return tensor.fill_(1)
+    return constant_(tensor, 1)
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -52,7 +71,9 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "relu":
         return math.sqrt(2.0)
     if nonlinearity == "leaky_relu":
-        slope = 0.01 if param is None else param
+        if isinstance(param, bool):
+            raise TypeError(f"calculate_gain: param must be a number, got {param}")
+        slope = 0.01 if param is None else as_number(param, "calculate_gain: param")
         return math.sqrt(2.0 / (1 + slope**2))
     raise ValueError(
         f"calculate_gain: unknown nonlinearity {nonlinearity!r}; known: linear, conv2d, sigmoid, tanh, relu, leaky_relu"
@@ -61,6 +82,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     """(inputs that reach one output, outputs that one input reaches) of a weight (out, in) or (out, in, kh, kw)."""
+    _check("calculate_fan_in_and_fan_out", tensor)
     if tensor.ndim < 2:
         raise ValueError(
             f"fan in and fan out are defined for weights with 2 or more dimensions, got shape {tensor.shape}"
@@ -73,7 +95,8 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
     fan_in, fan_out = calculate_fan_in_and_fan_out(tensor)
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f'mode must be "fan_in" or "fan_out", got {mode!r}')
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+    fan = max(fan_in if mode == "fan_in" else fan_out, 1)  # 0: an empty weight, where there is nothing to draw
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
@@ -89,10 +112,12 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Uniform on +-gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
-    bound = gain * math.sqrt(6.0 / sum(calculate_fan_in_and_fan_out(tensor)))
+    (gain,) = _check("xavier_uniform_", tensor, gain=gain)
+    bound = gain * math.sqrt(6.0 / max(sum(calculate_fan_in_and_fan_out(tensor)), 1))
     return uniform_(tensor, -bound, bound)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Normal with standard deviation gain sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(calculate_fan_in_and_fan_out(tensor))))
+    (gain,) = _check("xavier_normal_", tensor, gain=gain)
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(sum(calculate_fan_in_and_fan_out(tensor)), 1)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import mytensor_backend
 
+from mytensor.arguments import as_flag, as_int, as_number, describe
 from mytensor.creation import empty
 from mytensor.nn import functional as F
 from mytensor.nn import init
@@ -16,12 +17,30 @@ from mytensor.ops.windows import pair
 from mytensor.tensor import Parameter, Tensor
 
 
-def _check_positive(layer: str, **sizes) -> None:
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int):
-            raise TypeError(f"{layer}: {name} must be an int, got {size!r}")
-        if size <= 0:
-            raise ValueError(f"{layer}: {name} must be positive, got {size}")
+def _whole(layer: str, name: str, value, least: int | None = None) -> int:
+    """An int. Beginners hand over the input here, Flatten(x) for Flatten()(x): a tensor is told how it is done."""
+    if isinstance(value, Tensor):
+        raise TypeError(
+            f"{layer}: {name} must be an int, got a Tensor; make the layer first, then call it: {layer}(...)(x)"
+        )
+    number = as_int(value, f"{layer}: {name}")
+    if least is not None and number < least:
+        raise ValueError(f"{layer}: {name} must be {'positive' if least == 1 else 'at least 0'}, got {number}")
+    return number
+
+
+def _size(layer: str, name: str, value) -> int:
+    """A number of channels, features or groups."""
+    return _whole(layer, name, value, least=1)
+
+
+def _geometry(layer: str, name: str, value, least: int | None = None):
+    """An int, or several of them in a tuple or list: a window's size, its stride, padding or dilation."""
+    if isinstance(value, (tuple, list)):
+        if len(value) > 2:
+            raise TypeError(f"{layer}: {name} must be an int or a pair of ints (height, width), got {value!r}")
+        return tuple(_whole(layer, name, part, least) for part in value)
+    return _whole(layer, name, value, least)
 
 
 def _initialise_like_torch(weight: Tensor, bias: Tensor | None) -> None:
@@ -52,7 +71,11 @@ class Conv2d(Module):
         bias: bool = True,
         padding_mode: str = "zeros",
     ):
-        _check_positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        in_channels, out_channels = (
+            _size("Conv2d", "in_channels", in_channels),
+            _size("Conv2d", "out_channels", out_channels),
+        )
+        groups = _size("Conv2d", "groups", groups)
         if padding_mode != "zeros":
             raise NotImplementedError(f'Conv2d: padding_mode={padding_mode!r} is not supported; only "zeros"')
         if in_channels % groups or out_channels % groups:
@@ -60,11 +83,20 @@ class Conv2d(Module):
                 f"Conv2d: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}"
             )
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = pair(kernel_size, "Conv2d", "kernel_size", one_in_a_list=False)
-        _check_positive("Conv2d", kernel_height=self.kernel_size[0], kernel_width=self.kernel_size[1])
-        self.stride = pair(stride, "Conv2d", "stride")
-        self.padding = padding if isinstance(padding, str) else pair(padding, "Conv2d", "padding")
-        self.dilation = pair(dilation, "Conv2d", "dilation")
+        self.kernel_size = pair(
+            _geometry("Conv2d", "kernel_size", kernel_size, 1), "Conv2d", "kernel_size", one_in_a_list=False
+        )
+        self.stride = pair(_geometry("Conv2d", "stride", stride, 1), "Conv2d", "stride")
+        self.dilation = pair(_geometry("Conv2d", "dilation", dilation, 1), "Conv2d", "dilation")
+        self.padding: str | tuple[int, int]
+        if not isinstance(padding, str):
+            self.padding = pair(_geometry("Conv2d", "padding", padding, 0), "Conv2d", "padding")
+        elif padding not in ("same", "valid"):
+            raise ValueError(f'Conv2d: padding must be "same", "valid", an int or a pair of ints, got {padding!r}')
+        elif padding == "same" and self.stride != (1, 1):
+            raise ValueError(f'Conv2d: padding="same" wants stride 1, got {self.stride}')
+        else:
+            self.padding = padding
         self.groups = groups
         self.weight = Parameter(empty(out_channels, in_channels // groups, *self.kernel_size))
         self.bias = Parameter(empty(out_channels)) if bias else None
@@ -91,7 +123,11 @@ class Conv2D(Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, ksize: int):
-        _check_positive("Conv2D", in_channels=in_channels, out_channels=out_channels, ksize=ksize)
+        in_channels, out_channels = (
+            _size("Conv2D", "in_channels", in_channels),
+            _size("Conv2D", "out_channels", out_channels),
+        )
+        ksize = _size("Conv2D", "ksize", ksize)
         self.weight = Tensor.uniform(out_channels, in_channels, ksize, ksize)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,10 +142,10 @@ class Linear(Module):
     """y = x W^T + b for x (..., in_features). weight: (out_features, in_features); bias: (out_features) or None."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
-        _check_positive("Linear", in_features=in_features, out_features=out_features)
-        self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(empty(out_features, in_features))
-        self.bias = Parameter(empty(out_features)) if bias else None
+        self.in_features = _size("Linear", "in_features", in_features)
+        self.out_features = _size("Linear", "out_features", out_features)
+        self.weight = Parameter(empty(self.out_features, self.in_features))
+        self.bias = Parameter(empty(self.out_features)) if bias else None
         _initialise_like_torch(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -125,9 +161,12 @@ class MaxPool2d(Module):
     def __init__(
         self, kernel_size, stride=None, padding=0, dilation=1, return_indices: bool = False, ceil_mode: bool = False
     ):
-        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
-        self.padding, self.dilation = padding, dilation
-        self.return_indices, self.ceil_mode = return_indices, ceil_mode
+        self.kernel_size = _geometry("MaxPool2d", "kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else _geometry("MaxPool2d", "stride", stride)
+        self.padding = _geometry("MaxPool2d", "padding", padding)
+        self.dilation = _geometry("MaxPool2d", "dilation", dilation)
+        self.return_indices = as_flag(return_indices, "MaxPool2d: return_indices")
+        self.ceil_mode = as_flag(ceil_mode, "MaxPool2d: ceil_mode")
 
     def forward(self, input: Tensor):
         return F.max_pool2d(
@@ -153,8 +192,14 @@ class AvgPool2d(Module):
         count_include_pad: bool = True,
         divisor_override=None,
     ):
-        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
-        self.ceil_mode, self.count_include_pad, self.divisor_override = ceil_mode, count_include_pad, divisor_override
+        self.kernel_size = _geometry("AvgPool2d", "kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else _geometry("AvgPool2d", "stride", stride)
+        self.padding = _geometry("AvgPool2d", "padding", padding)
+        self.ceil_mode = as_flag(ceil_mode, "AvgPool2d: ceil_mode")
+        self.count_include_pad = as_flag(count_include_pad, "AvgPool2d: count_include_pad")
+        self.divisor_override = divisor_override
+        if divisor_override is not None:
+            self.divisor_override = _whole("AvgPool2d", "divisor_override", divisor_override)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.avg_pool2d(
@@ -174,6 +219,12 @@ class AvgPool2d(Module):
 class ReLU(Module):
     """max(x, 0)."""
 
+    def __init__(self, inplace: bool = False):
+        if isinstance(inplace, Tensor):
+            raise TypeError("ReLU: inplace must be False, got a Tensor; make the layer first, then call it: ReLU()(x)")
+        if inplace:
+            raise NotImplementedError("ReLU: inplace=True is not supported; the result is a new tensor")
+
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input)
 
@@ -182,10 +233,11 @@ class Flatten(Module):
     """Merges the dimensions start_dim ... end_dim; by default all but the batch."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1):
-        self.start_dim, self.end_dim = start_dim, end_dim
+        self.start_dim = _whole("Flatten", "start_dim", start_dim)
+        self.end_dim = _whole("Flatten", "end_dim", end_dim)
 
     def forward(self, input: Tensor) -> Tensor:
-        return input.flatten(self.start_dim, self.end_dim)
+        return F._tensor(input, "Flatten", "input").flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -194,13 +246,30 @@ class Flatten(Module):
 class _ClassLoss(Module):
     """What the two losses share: class weights (a constant, not trained), ignored targets, the reduction."""
 
-    def __init__(self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"):
+    def __init__(self, weight: Tensor | None, size_average, ignore_index: int, reduce, reduction: str):
+        name = type(self).__name__
+        if isinstance(weight, Tensor) and weight.ndim != 1:
+            raise ValueError(
+                f"{name}: weight must have one number a class, got shape {weight.shape}; make the loss first, then "
+                f"call it: {name}()(input, target)"
+            )
+        if weight is not None and not isinstance(weight, Tensor):
+            raise TypeError(f"{name}: weight must be a Tensor with one number a class, got {describe(weight)}")
+        if size_average is not None or reduce is not None:
+            raise NotImplementedError(
+                f'{name}: size_average and reduce are torch\'s old arguments; use reduction="mean", "sum" or "none"'
+            )
         self.weight = weight
-        self.ignore_index, self.reduction = ignore_index, reduction
+        self.ignore_index, self.reduction = as_int(ignore_index, f"{name}: ignore_index"), reduction
 
 
 class NLLLoss(_ClassLoss):
     """The negative log-likelihood of the target classes; see F.nll_loss."""
+
+    def __init__(
+        self, weight: Tensor | None = None, size_average=None, ignore_index: int = -100, reduce=None, reduction="mean"
+    ):
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
@@ -212,12 +281,14 @@ class CrossEntropyLoss(_ClassLoss):
     def __init__(
         self,
         weight: Tensor | None = None,
+        size_average=None,
         ignore_index: int = -100,
+        reduce=None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ):
-        super().__init__(weight, ignore_index, reduction)
-        self.label_smoothing = label_smoothing
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
+        self.label_smoothing = as_number(label_smoothing, "CrossEntropyLoss: label_smoothing")
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(
@@ -240,8 +311,8 @@ class Sequential(Module):
             named = OrderedDict((str(index), module) for index, module in enumerate(modules))
         for name, module in named.items():
             if not isinstance(module, Module):
-                raise TypeError(f"Sequential: part {name} must be a Module, got {type(module).__name__}")
-            setattr(self, name, module)
+                raise TypeError(f"Sequential: part {name} must be a Module, got {describe(module)}{_hint(module)}")
+            self.add_module(name, module)
 
     def forward(self, input):
         for module in self._modules.values():
@@ -257,4 +328,14 @@ class Sequential(Module):
     def __getitem__(self, index):
         if isinstance(index, slice):
             return Sequential(OrderedDict(list(self._modules.items())[index]))
-        return list(self._modules.values())[index]
+        position = as_int(index, "Sequential: an index")
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"Sequential: index {position} is out of range for {len(self)} module(s)")
+        return list(self._modules.values())[position]
+
+
+def _hint(value) -> str:
+    """What to write instead of something that is no Module."""
+    if isinstance(value, type) and issubclass(value, Module):
+        return f"; write {value.__name__}(), with brackets"
+    return "; write Sequential(*modules), with a star" if isinstance(value, Iterable) else ""

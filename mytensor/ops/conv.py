@@ -6,7 +6,7 @@ import mytensor_backend as backend
 
 from mytensor.autograd import Function
 from mytensor.ops.windows import pair
-from mytensor.tensor import Tensor
+from mytensor.tensor import Tensor, as_array
 
 
 class Conv2d(Function):
@@ -66,6 +66,8 @@ def conv2d(
 
     padding None means kernel // 2 on every side, the report's convolution, which keeps the size for odd kernels.
     """
+    for name, value in (("input", input), ("weight", weight)):
+        as_array(value, f"conv2d: {name}")  # a TypeError for what is no Tensor
     if padding is None:
         padding = (weight.shape[2] // 2, weight.shape[3] // 2) if weight.ndim == 4 else 0
     op = "conv2d"

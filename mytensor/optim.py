@@ -88,7 +88,7 @@ class SGD:
                 if set_to_none:
                     parameter.grad = None
                 elif parameter.grad is not None:
-                    parameter.grad.zero_()
+                    parameter.grad.detach().zero_()
 
     def step(self) -> None:
         """Updates every parameter that has a gradient."""

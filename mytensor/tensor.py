@@ -179,6 +179,10 @@ class Tensor:
             autograd.check_grad(self, gradient)
         self._grad = gradient
 
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
     def backward(self, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
         """Adds dself/dleaf to the `.grad` of every leaf this tensor was computed from.
 

@@ -1,6 +1,9 @@
 """Hooks and grad modes: the same program in ours and in torch leaves the same trace."""
 
 import asyncio
+import contextlib
+import copy
+import functools
 import gc
 import inspect
 import threading
@@ -737,3 +740,266 @@ def test_blocks_that_generators_leave_open():
         library.set_grad_enabled(True)
 
     same_trace(program)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Programs that have gone wrong somewhere: what they return is torch's
+# ---------------------------------------------------------------------------------------------------------------------
+
+PROGRAMS = []
+
+
+def program(function):
+    PROGRAMS.append(function)
+    return function
+
+
+def ones(library, *shape):
+    return library.ones(*shape, requires_grad=True)
+
+
+@program
+def backward_inside_no_grad(library):
+    x = library.tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    with library.no_grad():
+        y.backward()
+    return x.grad.tolist(), library.is_grad_enabled()
+
+
+@program
+def a_statement_inside_a_hook_ends_with_it(library):
+    x = ones(library, 1)
+    y = x * 2
+    for tensor in (x, y):
+        tensor.register_hook(lambda gradient: library.set_grad_enabled(False) and None)
+    y.backward()
+    return library.is_grad_enabled()
+
+
+@program
+def whatever_can_be_called_is_decorated(library):
+    class Net:
+        def mode(self):
+            return library.is_grad_enabled()
+
+    partial = functools.partial(lambda a, b: (a + b, library.is_grad_enabled()), 1)
+    return library.no_grad(len)([1]), library.no_grad()(partial)(2), library.no_grad(Net().mode)()
+
+
+@program
+def an_exit_stack(library):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(library.no_grad())
+        inside = library.is_grad_enabled()
+    return inside, library.is_grad_enabled()
+
+
+@program
+def a_decorated_forward(library):
+    class Net(library.nn.Module):
+        @library.no_grad()
+        def forward(self, x):
+            return x * 2
+
+    return Net()(ones(library, 1)).requires_grad
+
+
+@program
+def zero_grad_of_a_grad_that_requires_a_gradient(library):
+    layer = library.nn.Linear(2, 1)
+    layer.weight.grad = ones(library, 1, 2)
+    layer.zero_grad(set_to_none=False)
+    first = layer.weight.grad.tolist()
+    layer.weight.grad = ones(library, 1, 2)
+    library.optim.SGD(layer.parameters(), lr=0.1).zero_grad(set_to_none=False)
+    return first, layer.weight.grad.tolist()
+
+
+@program
+def a_hook_that_turns_the_step_around_for_once(library):
+    x = library.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = library.optim.SGD([x], lr=1.0)
+    handle = x.register_hook(lambda gradient: -gradient)
+    (x * 1).sum().backward()
+    optimizer.step()
+    handle.remove()
+    (x * 3).sum().backward()
+    optimizer.step()
+    return x.tolist()
+
+
+@program
+def the_hooks_of_a_copy_are_its_own(library):
+    module, calls = library.nn.ReLU(), []
+    handle = module.register_forward_hook(lambda *arguments: calls.append(1))
+    twin = copy.deepcopy(module)
+    handle.remove()
+    for layer in (twin, module):
+        layer(library.ones(1))
+    return len(calls)
+
+
+@program
+def hooks_of_a_module_replace_one_after_the_other(library):
+    module = library.nn.ReLU()
+    module.register_forward_pre_hook(lambda module, inputs: (inputs[0] * 3,))
+    module.register_forward_pre_hook(lambda module, inputs: inputs[0] + 1)
+    module.register_forward_hook(lambda module, inputs, output: output * 2)
+    module.register_forward_hook(lambda module, inputs, output: output + inputs[0])
+    return module(library.ones(1)).tolist()
+
+
+@program
+def hooks_along_reshapes(library):
+    x = library.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    y = x.reshape(4)
+    z = y.reshape(2, 2)
+    seen = []
+    for tensor in (x, y, z):
+        tensor.register_hook(lambda gradient: seen.append(gradient.tolist()))
+        tensor.register_hook(lambda gradient: gradient * 2)
+    (z * z).sum().backward()
+    return seen, x.grad.tolist()
+
+
+@program
+def retained_gradients_share_nothing(library):
+    x = ones(library, 2)
+    y = x.clone()
+    z = y.reshape(2, 1)
+    y.retain_grad()
+    z.retain_grad()
+    z.sum().backward()
+    y.grad.mul_(3)
+    z.grad.mul_(5)
+    return x.grad.tolist(), y.grad.tolist(), z.grad.tolist()
+
+
+@program
+def two_leaves_of_one_sum_share_nothing(library):
+    a, b = ones(library, 2), ones(library, 2)
+    (a.reshape(2, 1) + b.reshape(2, 1)).sum().backward()
+    a.grad.mul_(7)
+    return b.grad.tolist()
+
+
+@program
+def a_leaf_as_the_root_with_a_hook(library):
+    x, seen = ones(library, 2), []
+    x.register_hook(lambda gradient: seen.append(gradient.tolist()))
+    gradient = library.ones(2) * 3
+    x.backward(gradient)
+    x.backward(gradient)
+    return seen, x.grad.tolist(), gradient.tolist()
+
+
+@program
+def a_leafs_hook_comes_before_its_grad(library):
+    x, seen = ones(library, 1), []
+    x.register_hook(lambda gradient: seen.append(x.grad if x.grad is None else x.grad.tolist()))
+    for _ in range(2):
+        (x * 1).backward()
+    return seen
+
+
+@program
+def a_hook_that_clears_grad(library):
+    x = ones(library, 1)
+    x.register_hook(lambda gradient: setattr(x, "grad", None))
+    for _ in range(2):
+        (x * 1).backward()
+    return x.grad.tolist()
+
+
+@program
+def a_hook_that_sets_grad(library):
+    x = ones(library, 1)
+    x.register_hook(lambda gradient: setattr(x, "grad", library.ones(1) * 5))
+    (x * 1).backward()
+    return x.grad.tolist()
+
+
+@program
+def a_hook_that_freezes_its_leaf(library):
+    x = ones(library, 1)
+    x.register_hook(lambda gradient: x.requires_grad_(False) and None)
+    (x * 1).backward()
+    return x.grad
+
+
+@program
+def a_hook_that_calls_backward_into_the_same_leaf(library):
+    x = ones(library, 1)
+    y = x * 2
+
+    def hook(gradient):
+        with library.enable_grad():
+            (x * 10).backward()
+
+    y.register_hook(hook)
+    y.backward()
+    return x.grad.tolist()
+
+
+@program
+def a_hook_that_removes_another_tensors(library):
+    x, seen = ones(library, 1), []
+    y = x * 2
+    handle = x.register_hook(lambda gradient: seen.append("x"))
+    y.register_hook(lambda gradient: handle.remove())
+    y.backward()
+    return seen
+
+
+@program
+def hooks_before_and_after_an_overwrite(library):
+    x, seen = ones(library, 1), []
+    y = x * 2
+    y.register_hook(lambda gradient: seen.append(("old", gradient.tolist())))
+    y.fill_(3.0)
+    y.register_hook(lambda gradient: seen.append(("new", gradient.tolist())))
+    (y * 4).backward()
+    return seen, x.grad.tolist()
+
+
+@program
+def a_buffer_that_became_part_of_the_graph_retains(library):
+    buffer, w = library.zeros(2), ones(library, 2)
+    buffer += w * 3
+    buffer.retain_grad()
+    (buffer * 2).sum().backward()
+    return buffer.grad.tolist(), w.grad.tolist()
+
+
+@program
+def grad_is_deleted(library):
+    x = ones(library, 1)
+    x.sum().backward()
+    del x.grad
+    return x.grad
+
+
+@program
+def numbers_drawn_where_nothing_is_recorded(library):
+    w, x = ones(library, 2), library.ones(2)
+    with library.no_grad():
+        w.uniform_()
+    x.normal_()
+    return w.requires_grad, w.is_leaf, x.requires_grad, x.grad_fn
+
+
+@program
+def numbers_drawn_in_the_middle(library):
+    w = ones(library, 2)
+    x = w * 2
+    y = x * 3
+    x.normal_()
+    (y + x).sum().backward()
+    return w.grad.tolist()
+
+
+@pytest.mark.parametrize("function", PROGRAMS, ids=lambda function: function.__name__)
+def test_programs_as_in_torch(function):
+    ours, theirs = (function(library) for library in LIBRARIES)
+    assert ours == theirs

@@ -259,7 +259,7 @@ class Module:
             if set_to_none:
                 parameter.grad = None
             elif parameter.grad is not None:
-                parameter.grad.zero_()
+                parameter.grad.detach().zero_()
 
     def to(self, *args, **kwargs) -> Module:
         """Converts all parameters to a floating dtype, or moves them to a device ("cpu", "cuda", "simt"), or both;

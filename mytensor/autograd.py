@@ -22,6 +22,7 @@ import mytensor_backend as backend
 import numpy as np
 from mytensor_backend import NDArray
 
+from mytensor.arguments import describe
 from mytensor.tensor import Tensor
 
 FLOATING = (backend.float32, backend.float64)
@@ -539,6 +540,10 @@ def gradcheck(
     inputs: float64 Tensors; those with requires_grad=True are checked. (float32 is too coarse for a difference
     quotient.) Returns True; raises AssertionError that names the first derivative that differs.
     """
+    if not callable(function):
+        raise TypeError(f"gradcheck: wanted a function of the inputs, got {describe(function)}")
+    if not isinstance(inputs, (Tensor, tuple, list)):
+        raise TypeError(f"gradcheck: wanted a Tensor or several in a tuple as inputs, got {describe(inputs)}")
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = [index for index, value in enumerate(inputs) if isinstance(value, Tensor) and value.requires_grad]
     if not checked:

@@ -921,7 +921,7 @@ def _python_numbers(data, array: np.ndarray, dtype: DType | None) -> np.ndarray:
     wanted = np.iinfo(np.int64 if dtype is None else _NAME_OF_DTYPE[dtype])
     elements = np.array(data, dtype=object)
     for element in elements.flat:
-        if not wanted.min - 1 < element < wanted.max + 1:
+        if not wanted.min <= element <= wanted.max:
             raise ValueError(_does_not_fit(element, wanted.dtype.name))
     return np.array([int(element) for element in elements.flat], wanted.dtype).reshape(elements.shape)
 
@@ -939,8 +939,8 @@ def _check_range(array: np.ndarray, dtype: DType) -> None:
     limits = np.iinfo(_NAME_OF_DTYPE[dtype])
     if array.dtype.kind == "f":
         array = array.astype(np.float64)
-        # limits.min - 1.0 rounds to limits.min for int64. Written so that NaN does not fit.
-        fits = ((array > limits.min - 1.0) | (array == limits.min)) & (array < limits.max + 1.0)
+        # The largest int64 is 2^63 as a float, which is too large. Written so that NaN does not fit.
+        fits = (array >= limits.min) & (array <= limits.max) & (array < limits.max + 1.0)
         wrong = array[~fits]
     else:
         wrong = np.array([end for end in (array.min(), array.max()) if not limits.min <= int(end) <= limits.max])

@@ -735,18 +735,19 @@ class ValuesAndIndices(NamedTuple):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def tensor(data, dtype: DType | None = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
+def tensor(data, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A new tensor from a number, a nested list, a numpy array, or anything that speaks DLPack (a torch tensor). Always
     a copy.
 
     device: "cpu", "cuda" (a GPU) or "simt" (the emulator that runs the GPU's kernels on the CPU; see mytensor.simt).
+    When left out, where the data is: a tensor stays on its device, all else goes to the CPU.
     dtype: when left out, numpy arrays keep theirs; Python floats become float32, ints int64. bool becomes uint8 (0 and
     1), since there is no boolean dtype here; comparisons return uint8 for the same reason.
     TypeError: float16, complex, strings and other dtypes there are no kernels for. ValueError: a number that the dtype
     does not hold, e.g. 300 or NaN in uint8; fractions are cut off.
     """
     array = _new_array(data, None if dtype is None else as_dtype(dtype))
-    return Tensor(array.to("cpu" if device is None else as_device(device)), requires_grad)
+    return Tensor(array if device is None else array.to(as_device(device)), requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:

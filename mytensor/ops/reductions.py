@@ -216,6 +216,11 @@ def min_along(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tenso
 
 
 def _extreme_along(function: type[Function], x: Tensor, dim, keepdim, op: str) -> tuple[Tensor, Tensor]:
+    if is_foreign_array(dim):  # in torch, x.max(y) is the larger of the two
+        raise TypeError(
+            f"{op}: dim must be an int, got {describe(dim)}; the larger or smaller of two tensors: x.maximum(y), "
+            "x.minimum(y)"
+        )
     dim, keepdim = _one_dim(x, dim, op), as_flag(keepdim, f"{op}: keepdim")
     if x.ndim == 0:
         return clone(x), Tensor._wrap(backend.full((), 0, backend.int64, x.device))
@@ -243,9 +248,4 @@ def _one_dim(x: Tensor, dim, op: str) -> int:
     """The dimension of an op whose result says where along it something stands."""
     if isinstance(dim, (tuple, list)):
         raise TypeError(f"{op}: dim must be one int, got {dim}; over several dimensions: x.amax(dims), x.amin(dims)")
-    if is_foreign_array(dim):  # in torch, x.max(y) is the larger of the two
-        raise TypeError(
-            f"{op}: dim must be an int, got {describe(dim)}; the larger or smaller of two tensors: x.maximum(y), "
-            "x.minimum(y)"
-        )
     return normalize_dim(dim, max(as_array(x, op).ndim, 1), op)

@@ -5,6 +5,7 @@ import json
 import mytensor_backend as backend
 import numpy as np
 import pytest
+import torch
 
 import mytensor as mt
 from mytensor.__main__ import main
@@ -40,6 +41,70 @@ def test_what_is_made_like_a_tensor_is_made_beside_it(device):
     made = [mt.rand_like(x), mt.randn_like(x), mt.zeros_like(x), mt.full_like(x, 2.0), mt.where(x > 0, x, 0.0)]
     made += [mt.arange(4, device=device), mt.eye(3, device=device), x[mt.tensor([1, 0])], x * 2 + 1]
     assert {tensor.device for tensor in made} == {device}
+
+
+# What torch takes beside the commonest arguments: a function of a library and its F, and the arrays it is called with.
+LOGITS = np.random.default_rng(3).normal(size=(4, 5, 3))
+SHARES = np.random.default_rng(4).uniform(size=(4, 5, 3))
+IMAGES = np.random.default_rng(5).normal(size=(2, 3, 7, 8))
+KERNELS = np.random.default_rng(6).normal(size=(4, 3, 3, 2))
+WHOLE = np.random.default_rng(7).integers(-(2**62), 2**62, (2, 3, 6, 5))
+FEW = np.arange(1, 6)
+TAKEN = {
+    "probabilities": (lambda t, F, x, p: F.cross_entropy(x, p), LOGITS, SHARES),
+    "smoothed probabilities": (
+        lambda t, F, x, p: F.cross_entropy(x, p, label_smoothing=0.2, reduction="none"),
+        LOGITS,
+        SHARES,
+    ),
+    "weighted probabilities": (
+        lambda t, F, x, p, w: F.cross_entropy(x, p, w, reduction="sum"),
+        LOGITS,
+        SHARES,
+        np.linspace(0.1, 2, 5),
+    ),
+    "sizes of one element": (lambda t, F, x, w: F.conv2d(x, w, None, (2,), [1], (2,)), IMAGES, KERNELS),
+    "no stride": (lambda t, F, x: F.avg_pool2d(x, (3,), ()) + F.max_pool2d(x, [3], []), IMAGES),
+    "cat beside nothing": (lambda t, F, x, nothing: t.cat([nothing, x, nothing], 1), LOGITS, np.zeros(0)),
+    "a single number": (lambda t, F, x: x.transpose(0, -1).permute(()) * 2, np.array(1.5)),
+    "cut quotients": (lambda t, F, x, y: x.div(y, rounding_mode="trunc") + x, LOGITS, SHARES),
+    "quotients below": (lambda t, F, x, y: x.div(y, rounding_mode="floor") + x, LOGITS, SHARES),
+    "fractions of integers": (lambda t, F, a: a / 7, WHOLE),
+    "fractions of two integers": (lambda t, F, a, b: a / b, WHOLE, FEW),
+    "integers cut": (lambda t, F, a, b: a.div(b, rounding_mode="trunc"), WHOLE, FEW),
+    "integers below": (lambda t, F, a, b: a // b, WHOLE, FEW),
+    "powers of integers": (lambda t, F, a, b: a**b, WHOLE, FEW),
+    "largest integers": (lambda t, F, a: F.max_pool2d(a, 2, ceil_mode=True), WHOLE),
+    "largest bytes": (lambda t, F, a: F.max_pool2d(a, 3, 1, 1), WHOLE.astype(np.uint8)),
+    "averages of integers": (lambda t, F, a: F.avg_pool2d(a, (2, 3)), WHOLE // 8),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_torch_takes(name, device):
+    """The value and every gradient, in float64."""
+    function, *arrays = TAKEN[name]
+    is_floating = [array.dtype.kind == "f" for array in arrays]
+    ours = [mt.tensor(a, device=device, requires_grad=flag) for a, flag in zip(arrays, is_floating, strict=True)]
+    theirs = [torch.tensor(a, requires_grad=flag) for a, flag in zip(arrays, is_floating, strict=True)]
+    output, wanted = function(mt, mt.nn.functional, *ours), function(torch, torch.nn.functional, *theirs)
+    assert output.device == device
+    if not wanted.requires_grad:
+        np.testing.assert_array_equal(numbers(output), wanted.numpy(), strict=True)
+        return
+    upstream = np.random.default_rng(8).normal(size=tuple(wanted.shape))
+    output.backward(mt.tensor(upstream, device=device))
+    wanted.backward(torch.tensor(upstream))
+    pairs = [(output, wanted), *((a.grad, b.grad) for a, b in zip(ours, theirs, strict=True))]
+    for got, exact in pairs:
+        np.testing.assert_allclose(numbers(got), exact.detach().numpy(), rtol=1e-13, atol=1e-13)
+
+
+def test_no_integer_is_divided_by_zero_on_a_device(device):
+    x = mt.tensor([1, 2], device=device)
+    for zero in (0, mt.tensor([3, 0], device=device)):
+        with pytest.raises(ValueError, match="holds a 0"):
+            x // zero
 
 
 def test_outputs_that_nothing_used_get_zeros_on_the_device(device):

@@ -28,7 +28,8 @@ _NOT_YET = "0" * 64
 def write_checkpoint(path: str | os.PathLike, tensors: dict[str, np.ndarray], state: dict[str, Any]) -> None:
     """Write the file, all of it or nothing (see ``write_whole``). NaN and infinity may stand anywhere."""
     metadata = {"format": FORMAT, "state": to_json(state), "checksum": _NOT_YET}
-    content = save(tensors, metadata=metadata)
+    in_rows = {name: np.asarray(values, order="C") for name, values in tensors.items()}  # as the format has them
+    content = save(in_rows, metadata=metadata)
     digest, start, end = _checksum(content)
     write_whole(path, content[:start] + digest + content[end:])
 

@@ -28,7 +28,7 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
     which the file system does at one stroke. The temporary name is different each time, so that two runs that write
     one file don't write into each other's. OSError that names the file where it can't be written; nothing is left.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # of a link, the file that it names is written
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,29 +53,40 @@ def claimed(path: str | os.PathLike) -> Iterator[None]:
     So both are known before the work whose result the file is to hold. The claim is a lock on a file beside it, which
     the system lifts when the process ends, however it ends.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; the name of a file is wanted")
+    path = Path(os.path.realpath(path))
+    made = not path.parent.exists()
+    if path.exists() and not path.is_file():  # os.replace would put a file in the place of a device
+        kind = IsADirectoryError if path.is_dir() else OSError
+        raise kind(f"{path} is a folder or a device; the name of a file is wanted")
     name = path.with_name(f".{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(name, "ab")  # noqa: SIM115 (it stays open until the claim ends)
-        while _lock(lock) and not _is_still_there(lock, name):  # the run before removed it as it ended
-            lock.close()
-            lock = open(name, "ab")  # noqa: SIM115
+        lock = _open_and_lock(name)
     except OSError as error:
         raise _with_the_name(path, error) from error
-    try:
-        if not _lock(lock):
-            raise BlockingIOError(f"{path} is being written by another run; wait for its end, or name another file")
+    if lock is None:
+        raise BlockingIOError(f"{path} is being written by another run; wait for its end, or name another file")
+    with lock:
         _remove_leftovers(path)
         try:
             yield
         finally:
             with suppress(OSError):
                 name.unlink()
-    finally:
-        lock.close()
+                if made:
+                    path.parent.rmdir()  # which fails, as it should, where anything was written
+
+
+def _open_and_lock(name: Path) -> IO[bytes] | None:
+    """The file of this name, locked; None where another run has locked it."""
+    while True:
+        file = open(name, "ab")  # noqa: SIM115 (it stays open as long as the claim)
+        if not _lock(file):
+            file.close()
+            return None
+        if _is_still_there(file, name):
+            return file
+        file.close()  # the run before removed it as it ended, between our two calls
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -401,7 +401,7 @@ def test_each_file_of_the_train_command_on_a_full_disk(monkeypatch, tmp_path, ca
             patch.setattr(os, "replace", full)
             assert main([*command, str(tmp_path / name)]) == 1
         assert f"{name} can't be written: No space left" in capsys.readouterr().err
-        left = {file.name for file in (tmp_path / name).iterdir()}
+        left = {file.name for file in (tmp_path / name).glob("*")} | {file.name for file in tmp_path.rglob(".*")}
         assert name not in left and not any(file.startswith(".") for file in left), left
         assert main([*command, str(tmp_path / name), *(["--resume"] if name != "checkpoint.safetensors" else [])]) == 0
 
@@ -456,6 +456,67 @@ def test_many_threads_write_whole_files(tmp_path):
         thread.join()
     assert not problems
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_claim_is_one_runs(tmp_path):
+    """Threads that claim, find nobody else inside, and remove the lock as they leave."""
+    path, inside, problems, served = tmp_path / "x", [], [], []
+
+    def work():
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            try:
+                with files.claimed(path):
+                    inside.append(1)
+                    time.sleep(random.random() * 1e-4)
+                    if inside.pop() != 1 or inside:
+                        problems.append("two at once")
+                    served.append(1)
+            except BlockingIOError:
+                time.sleep(random.random() * 1e-4)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(served) > 20 and not problems
+    assert not list(tmp_path.iterdir()), "no lock is left"
+    with pytest.raises(ValueError, match="planted"), files.claimed(tmp_path / "new" / "x"):
+        raise ValueError("planted")
+    assert not list(tmp_path.iterdir()), "no empty folder is left"
+
+
+def test_what_is_no_ordinary_file_is_refused_and_a_link_is_followed(tmp_path):
+    for device in ("/dev/null", "/dev/full"):
+        with pytest.raises(OSError, match="a folder or a device"), files.claimed(device):
+            pass
+    (tmp_path / "far").mkdir()
+    link, target = tmp_path / "link", tmp_path / "far" / "x"
+    link.symlink_to(target)
+    with files.claimed(link):
+        files.write_whole(link, b"1")
+        with pytest.raises(BlockingIOError), files.claimed(target):
+            pass
+    assert link.is_symlink() and target.read_bytes() == b"1"
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(OSError, match="loop"):
+        files.write_whole(tmp_path / "loop" / "x", b"1")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.arange(12.0).reshape(3, 4).T, np.arange(12)[::-3], np.arange(3, dtype=">f4"), np.float64(3), np.zeros((0, 4)),
+     np.array([True, False]), np.zeros(2, np.float16)],
+    ids=["columns", "backwards", "big-endian", "0-d", "empty", "bool", "float16"],
+)  # fmt: skip
+def test_arrays_of_any_layout_come_back(array, tmp_path):
+    evil = f'"checksum":"{"0" * 64}"'
+    write_checkpoint(tmp_path / "x", {evil: array, "y": np.frombuffer(evil.encode(), np.uint8)}, {evil: [evil]})
+    tensors, state = read_checkpoint(tmp_path / "x")
+    assert state == {evil: [evil]}
+    np.testing.assert_array_equal(tensors[evil], array, strict=False)
+    assert tensors[evil].shape == array.shape
 
 
 WRITER = """

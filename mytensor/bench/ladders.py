@@ -121,6 +121,8 @@ def _choose(cases: Sequence[Case], device: str, ops: Sequence[str] | None, sizes
     if wrong := sorted(set(ops or []) - set(known)):
         raise ValueError(f"bench: no op {', '.join(wrong)} is measured; these are: {', '.join(known)}")
     chosen = [case for case in cases if device in case.devices and (ops is None or case.op in ops)]
+    if not chosen:
+        raise ValueError(f"bench: no size of {', '.join(ops or known)} is measured on {device}")
     for text in sizes or []:
         if not any(text in case.size for case in chosen):
             raise ValueError(

@@ -148,7 +148,7 @@ class TestNamesOfParts:
             if name in ("__module__", "__static_attributes__", "__firstlineno__"):
                 continue
             for how, call in ways_to_name(name, PARTS[part]):
-                with pytest.raises(TypeError, match=r"belongs to Module|is a method or property|is there already"):
+                with pytest.raises(TypeError, match=r"belongs to Module|is a method|is there already"):
                     print(how, name)
                     call()
 
@@ -175,10 +175,6 @@ class TestNamesOfParts:
             def size(self):
                 return 1
 
-            @size.setter
-            def size(self, value):
-                raise AssertionError
-
             @staticmethod
             def fixed():
                 pass
@@ -188,14 +184,54 @@ class TestNamesOfParts:
                 pass
 
         net = Net()
-        for name in ("size", "fixed", "ours"):
-            for part in PARTS.values():
-                with pytest.raises(TypeError, match=f"Net.{name} is a method or property"):
+        for part in PARTS.values():
+            for name in ("fixed", "ours"):
+                with pytest.raises(TypeError, match=f"Net.{name} is a method"):
                     setattr(net, name, part)
+            with pytest.raises(AttributeError, match="property 'size' of .* has no setter"):
+                net.size = part
         assert not list(net.parameters()) and not list(net.children())
         net.kept, net.plain = nn.Linear(1, 1), nn.ReLU()
         assert [name for name, _ in net.named_children()] == ["kept", "plain"] and net.plain is net._modules["plain"]
         assert net.kept is not None and copy.deepcopy(net).kept is not net.kept
+
+    def test_a_propertys_setter_is_called(self):
+        """It may keep the part elsewhere: under another name, or in a list, where it is no part."""
+
+        class Net(Module):
+            def __init__(self):
+                self.inner = nn.Linear(2, 2)
+                self._kept = [None]
+
+            @property
+            def weight(self):
+                return self.inner.weight
+
+            @weight.setter
+            def weight(self, value):
+                self.inner.weight = value
+
+            @property
+            def link(self):
+                return self._kept[0]
+
+            @link.setter
+            def link(self, value):
+                self._kept[0] = value
+
+            @property
+            def broken(self):
+                return self.nothing
+
+        net, weight = Net(), mt.Parameter(mt.zeros(2, 2))
+        net.weight = weight
+        assert net.weight is net.inner.weight is weight
+        for part in PARTS.values():
+            net.link = part
+            assert net.link is part
+        assert list(net.state_dict()) == ["inner.weight", "inner.bias"] and len(list(net.modules())) == 2
+        with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+            _ = net.broken
 
     def test_add_module_and_register_parameter(self):
         net = Empty()
@@ -342,6 +378,15 @@ class TestTwoNames:
         theirs.load_state_dict(state)
         for name, value in theirs.state_dict().items():
             np.testing.assert_array_equal(ours.state_dict()[name].numpy(), value.numpy())
+
+    def test_apply_goes_in_torchs_order(self):
+        names = []
+        for lib in (nn, torch.nn):
+            seen = []
+            model = lib.Sequential(lib.ReLU(), lib.Sequential(lib.Linear(1, 1), lib.Flatten()), lib.Linear(1, 1))
+            assert model.apply(lambda module, seen=seen: seen.append(type(module).__name__)) is model
+            names.append(seen)
+        assert names[0] == names[1]
 
     def test_train_and_apply_reach_each_once(self):
         model, seen = twice(nn), []

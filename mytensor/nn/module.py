@@ -104,7 +104,9 @@ class Module:
         is_parameter = isinstance(value, Parameter) or (
             isinstance(value, Tensor) and value.requires_grad and value.is_leaf
         )
-        if is_parameter or isinstance(value, Module):
+        if isinstance(self._of_class(name), property):
+            object.__setattr__(self, name, value)  # what becomes of the value is the setter's business
+        elif is_parameter or isinstance(value, Module):
             self._check_part(name, value)
             object.__setattr__(self, name, value)  # first: where it fails, nothing is registered
             register, other = (self._parameters, self._modules) if is_parameter else (self._modules, self._parameters)
@@ -121,6 +123,10 @@ class Module:
                 f"{type(self).__name__}.{name} is a {kind} and cannot become a {type(value).__name__}; `del` it first"
             )
 
+    def _of_class(self, name: str) -> Any:
+        """What the class itself, or one it is made from, has under a name: a method, a property, a constant."""
+        return next((vars(base)[name] for base in type(self).__mro__ if name in vars(base)), None)
+
     def _check_part(self, name: str, value: Tensor | Module) -> None:
         """Raises where a parameter or module cannot have this name, or cannot be a part of this module."""
         owner, kind = type(self).__name__, type(value).__name__
@@ -133,9 +139,9 @@ class Module:
             )
         if name in _OWN_STATE:
             raise TypeError(f"{owner}.{name} belongs to Module itself; give the {kind} another name")
-        of_class = next((base.__dict__[name] for base in type(self).__mro__ if name in base.__dict__), None)
-        if isinstance(of_class, property) or callable(getattr(of_class, "__func__", of_class)):
-            raise TypeError(f"{owner}.{name} is a method or property of the class; give the {kind} another name")
+        of_class = self._of_class(name)
+        if callable(getattr(of_class, "__func__", of_class)):
+            raise TypeError(f"{owner}.{name} is a method of the class; give the {kind} another name")
         if isinstance(value, Module) and any(part is self for part in value.modules()):
             raise ValueError(
                 f"{owner}.{name}: a module cannot be a part of itself, and this {kind} is or holds the {owner}; a link "
@@ -230,9 +236,17 @@ class Module:
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def apply(self, function: Callable[[Module], None]) -> Module:
-        """Calls function(module) for all modules below and then for this one; returns this module."""
-        for module in reversed(list(self.modules())):
-            function(module)
+        """Calls function(module) for all modules below and then for this one, each once; returns this module."""
+        seen: set[int] = set()
+
+        def visit(module: Module) -> None:
+            if id(module) not in seen:
+                seen.add(id(module))
+                for child in module.children():
+                    visit(child)
+                function(module)
+
+        visit(self)
         return self
 
     def train(self, mode: bool = True) -> Module:

@@ -45,7 +45,7 @@ template <class Condition>
 bool wait_awake(microseconds patience, const Condition& is_over) {
     const auto began = Clock::now();
     while (true) {
-        for (int look = 0; look < 32; look++) {
+        for (int look = 0; look < 128; look++) {
             if (is_over()) return true;
             pause_core();
         }

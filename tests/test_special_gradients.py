@@ -62,7 +62,7 @@ CASES = {
     "sqrt": ((NUMBERS,), lambda t, x: x.sqrt()),
     "tanh": ((NUMBERS,), lambda t, x: x.tanh()),
     "sigmoid": ((NUMBERS,), lambda t, x: x.sigmoid()),
-    "relu": ((np.tile(NUMBERS, 7),), lambda t, x: x.relu()),  # whole registers, and what is left
+    "relu": ((np.tile(NUMBERS[::-1], 7),), lambda t, x: x.relu()),  # whole registers, and what is left: NaN
     "softmax": ((ROWS,), lambda t, x: x.softmax(1)),
     "log_softmax": ((ROWS,), lambda t, x: x.log_softmax(1)),
     "logsumexp": ((ROWS,), lambda t, x: x.logsumexp(1)),

@@ -8,18 +8,21 @@ begins them, e.g. "narrow: length".
 from __future__ import annotations
 
 import operator
+import sys
 from typing import Any
 
 import numpy as np
+from mytensor_backend import DType
 
 _LARGEST = 2**63 - 1  # of an int64, which the backend counts with
+_LARGEST_FLOAT = int(sys.float_info.max)
 
 
 def as_int(value: Any, what: str) -> int:
     """An int within int64, from anything that is one."""
     if type(value) is not int:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"{what} must be an int, got the bool {value}")
+        if isinstance(value, (bool, np.bool_, DType)):  # Python could use these as an index, too
+            raise TypeError(f"{what} must be an int, got {describe(value)}")
         try:
             value = operator.index(value)
         except (TypeError, ValueError):
@@ -43,17 +46,15 @@ def as_sizes(sizes: Any, what: str) -> tuple[int, ...]:
 
 def as_number(value: Any, what: str) -> int | float:
     """A Python number from Python's, numpy's, or a 0-d array or tensor (ours or torch's)."""
-    kind = type(value)
-    if kind is float or kind is int:
+    if type(value) is float:
         return value
-    if isinstance(value, (bool, np.bool_)):
-        return int(value)
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        value = value.item()  # np.longdouble's item() is itself
-        if isinstance(value, np.floating):
-            return float(value)
-    if isinstance(value, (int, float)):
-        return value
+    number = value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    if isinstance(number, (float, np.floating)):  # np.longdouble's item() is itself
+        return float(number)
+    if isinstance(number, int):
+        if abs(number) > _LARGEST_FLOAT:
+            raise ValueError(f"{what} lies beyond the largest floating number")
+        return int(number)
     raise TypeError(f"{what} must be a number, got {describe(value)}")
 
 

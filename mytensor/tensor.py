@@ -14,6 +14,7 @@ its shape, as arrays are contiguous here, and a change of it in place is written
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -377,6 +378,8 @@ class Tensor:
         Ops tell this by themselves; it is for kernels of other libraries that got the memory from here. ValueError: the
         tensor is neither on a GPU nor pinned.
         """
+        if not isinstance(stream, Stream):
+            raise TypeError(f"record_stream: wanted an mt.cuda.Stream, got {describe(stream)}")
         backend.cuda_record_stream(self.array, stream.cuda_stream)
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -421,6 +424,9 @@ class Tensor:
 
     def __matmul__(self, other):
         return ops.matmul(self, other)
+
+    def __rmatmul__(self, other):
+        return ops.matmul(other, self)
 
     def __neg__(self):
         return ops.neg(self)
@@ -751,18 +757,19 @@ class ValuesAndIndices(NamedTuple):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def tensor(data, dtype: DType | None = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
+def tensor(data, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A new tensor from a number, a nested list, a numpy array, or anything that speaks DLPack (a torch tensor). Always
     a copy.
 
     device: "cpu", "cuda" (a GPU) or "simt" (the emulator that runs the GPU's kernels on the CPU; see mytensor.simt).
+    When left out, where the data is: a tensor stays on its device, all else goes to the CPU.
     dtype: when left out, numpy arrays keep theirs; Python floats become float32, ints int64. bool becomes uint8 (0 and
     1), since there is no boolean dtype here; comparisons return uint8 for the same reason.
     TypeError: float16, complex, strings and other dtypes there are no kernels for. ValueError: a number that the dtype
     does not hold, e.g. 300 or NaN in uint8; fractions are cut off.
     """
     array = _new_array(data, None if dtype is None else as_dtype(dtype))
-    return Tensor(array.to("cpu" if device is None else as_device(device)), requires_grad)
+    return Tensor(array if device is None else array.to(as_device(device)), requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -771,9 +778,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     An array that is not C-contiguous, writable and in the machine's byte order cannot be shared, and is copied.
     """
     if not isinstance(array, np.ndarray):
-        raise TypeError(
-            f"from_numpy: wanted a numpy array, got {type(array).__name__}; mt.tensor takes lists and numbers"
-        )
+        raise TypeError(f"from_numpy: wanted a numpy array, got {describe(array)}; mt.tensor takes lists and numbers")
     if array.dtype == np.bool_:
         array = array.view(np.uint8) if array.flags.c_contiguous else array.astype(np.uint8)
     _check_numpy_dtype(array.dtype)
@@ -783,9 +788,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
 def from_dlpack(source: Any) -> Tensor:
     """A tensor that shares the memory of an object that speaks DLPack: a torch tensor on the CPU, a numpy array."""
     if not hasattr(source, "__dlpack__"):
-        raise TypeError(
-            f"from_dlpack: {type(source).__name__} has no __dlpack__ method; mt.tensor copies lists and numbers"
-        )
+        raise TypeError(f"from_dlpack: {describe(source)} has no __dlpack__ method; mt.tensor copies lists and numbers")
     return Tensor._wrap(backend.from_dlpack(source))
 
 
@@ -793,12 +796,10 @@ def as_dtype(dtype) -> DType:
     """mt.float32 and so on from itself, its name ("float32"), or numpy's type (np.float32)."""
     if isinstance(dtype, DType):
         return dtype
-    if dtype is None:  # numpy would read it as float64
-        raise TypeError("a dtype must be mt.float32, mt.float64, mt.int64, mt.int32 or mt.uint8, got None")
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
+    name = describe(dtype)
+    if isinstance(dtype, (str, type, np.dtype)):  # of what else numpy would make one: of None float64
+        with contextlib.suppress(TypeError):
+            name = np.dtype(dtype).name
     if name not in _DTYPE_OF_NAME:
         raise TypeError(
             f"dtype {name} is not supported; wanted one of {', '.join('mt.' + known for known in _DTYPE_OF_NAME)}"
@@ -846,7 +847,7 @@ def parse_to_arguments(args: tuple, kwargs: dict) -> tuple[str | None, DType | N
     if "other" in given:
         other = given["other"]
         if not isinstance(other, Tensor):
-            raise TypeError(f"to: other must be a Tensor, got {type(other).__name__}")
+            raise TypeError(f"to: other must be a Tensor, got {describe(other)}")
         if "device" in given or "dtype" in given:
             raise TypeError("to: a tensor brings its device and its dtype, so neither can be given beside it")
         given.update(device=other.device, dtype=other.dtype)
@@ -906,8 +907,11 @@ def _numpy_array(data) -> np.ndarray:
     """The numbers as a numpy array. TypeError or ValueError for what holds anything else, or is ragged."""
     try:
         array = np.asarray(data)
-    except ValueError as error:
-        raise ValueError(f"cannot make a tensor of this {type(data).__name__}: {error}") from None
+    except ValueError:
+        raise ValueError(
+            f"cannot make a tensor of this {type(data).__name__}: at every level its parts must be numbers, or lists "
+            "of one length"
+        ) from None
     if array.dtype.kind == "O" and isinstance(data, (list, tuple, int)):
         other = [element for element in array.flat if not isinstance(element, (int, float))]
         if not other:
@@ -918,7 +922,7 @@ def _numpy_array(data) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         hint = "; take .real, .imag or abs() first" if array.dtype.kind == "c" else ""
         raise TypeError(
-            f"cannot make a tensor of {array.dtype.name} values (got {type(data).__name__}); wanted numbers{hint}"
+            f"cannot make a tensor of {array.dtype.name} values (got {describe(data)}); wanted numbers{hint}"
         )
     return array
 
@@ -940,7 +944,7 @@ def _python_numbers(data, array: np.ndarray, dtype: DType | None) -> np.ndarray:
     wanted = np.iinfo(np.int64 if dtype is None else _NAME_OF_DTYPE[dtype])
     elements = np.array(data, dtype=object)
     for element in elements.flat:
-        if not wanted.min - 1 < element < wanted.max + 1:
+        if not wanted.min <= element <= wanted.max:
             raise ValueError(_does_not_fit(element, wanted.dtype.name))
     return np.array([int(element) for element in elements.flat], wanted.dtype).reshape(elements.shape)
 
@@ -958,8 +962,8 @@ def _check_range(array: np.ndarray, dtype: DType) -> None:
     limits = np.iinfo(_NAME_OF_DTYPE[dtype])
     if array.dtype.kind == "f":
         array = array.astype(np.float64)
-        # limits.min - 1.0 rounds to limits.min for int64. Written so that NaN does not fit.
-        fits = ((array > limits.min - 1.0) | (array == limits.min)) & (array < limits.max + 1.0)
+        # The largest int64 is 2^63 as a float, which is too large. Written so that NaN does not fit.
+        fits = (array >= limits.min) & (array <= limits.max) & (array < limits.max + 1.0)
         wrong = array[~fits]
     else:
         wrong = np.array([end for end in (array.min(), array.max()) if not limits.min <= int(end) <= limits.max])

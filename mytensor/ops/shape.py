@@ -12,7 +12,7 @@ import mytensor_backend as backend
 from mytensor.arguments import as_int, as_sizes, describe, normalize_dim, normalize_dims
 from mytensor.autograd import Function
 from mytensor.ops.parts import CONTIGUOUS, REPEATED, part_of
-from mytensor.tensor import DType, NDArray, Tensor, as_array
+from mytensor.tensor import DType, Tensor, as_array
 
 
 class Reshape(Function):
@@ -155,7 +155,7 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
 
 def permute(x: Tensor, dims: Sequence[int]) -> Tensor:
     """With the dimensions in the order `dims`. A part."""
-    order = [normalize_dim(dim, x.ndim, "permute") for dim in _listed(dims, "permute: dims")]
+    order = [normalize_dim(dim, x.ndim, "permute") for dim in as_sizes(dims, "permute")]
     if sorted(order) != list(range(x.ndim)):
         raise ValueError(f"permute: wanted each of the {x.ndim} dimensions once, got {tuple(dims)}")
 
@@ -213,14 +213,13 @@ def stack(arrays: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def _tensors(arrays, op: str) -> list:
     """The tensors that are to be joined, checked: a list of at least one."""
-    if isinstance(arrays, (Tensor, NDArray)):
+    if not isinstance(arrays, (tuple, list)):
         raise TypeError(f"{op}: wanted a list of Tensors, got {describe(arrays)}")
-    arrays = _listed(arrays, f"{op}: tensors")
     if not arrays:
         raise ValueError(f"{op}: wanted at least one tensor, got an empty list")
     for position, array in enumerate(arrays):
         as_array(array, f"{op}: the tensor in place {position}")  # a TypeError for what is none
-    return arrays
+    return list(arrays)
 
 
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
@@ -266,10 +265,3 @@ def cast(x: Tensor, dtype: DType) -> Tensor:
 def to_device(x: Tensor, device: str, non_blocking: bool = False) -> Tensor:
     """The same values in another device's memory. non_blocking: as in Tensor.to."""
     return ToDevice.apply(x, device, non_blocking)
-
-
-def _listed(values, what: str) -> list:
-    """Several dimensions or tensors: a tuple or a list, or a Tensor's slices."""
-    if not isinstance(values, (tuple, list, Tensor)):
-        raise TypeError(f"{what} must be a tuple or a list, got {describe(values)}")
-    return list(values)

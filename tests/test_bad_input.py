@@ -81,6 +81,22 @@ BAD_CALLS = {
     "kernel ()": (lambda: F.avg_pool2d(image(), ()), TypeError, ["avg_pool2d: kernel_size", "()"]),
     "padding ()": (lambda: F.max_pool2d(image(), 2, padding=()), TypeError, ["max_pool2d: padding", "()"]),
     "a kernel (2,) for unfold": (lambda: F.unfold(image(), (2,)), TypeError, ["kernel_size", "(2,)"]),
+    "a truth value for groups": (
+        lambda: F.conv2d(image(), image(4, 3, 3, 3), groups=True),
+        TypeError,
+        ["groups", "True"],
+    ),
+    "a truth value for a divisor": (
+        lambda: F.avg_pool2d(image(), 2, divisor_override=True),
+        TypeError,
+        ["divisor_override", "True"],
+    ),
+    "a number for ceil_mode": (lambda: F.max_pool2d(image(), 2, ceil_mode=1), TypeError, ["ceil_mode", "1 (int)"]),
+    "probabilities and a weight of another dtype": (
+        lambda: F.cross_entropy(image(2, 3), image(2, 3), mt.ones(3, dtype=mt.float64)),
+        TypeError,
+        ["weight float64", "float32"],
+    ),
     "a truth value for a size": (lambda: F.max_pool2d(image(), True), TypeError, ["kernel_size", "True"]),
     "a kernel (2,) for Conv2d": (lambda: mt.nn.Conv2d(3, 4, (2,)), TypeError, ["Conv2d: kernel_size", "(2,)"]),
     "transpose of a number": (lambda: mt.tensor(1.0).transpose(0, 1), IndexError, ["1"]),

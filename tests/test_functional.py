@@ -250,3 +250,6 @@ class TestLosses:
         assert np.isnan(F.cross_entropy(nothing, nothing).item())
         assert F.cross_entropy(nothing, nothing, reduction="sum").item() == 0
         assert F.cross_entropy(nothing, nothing, reduction="none").shape == (0,)
+        classless = mt.zeros(2, 0)
+        assert np.isnan(F.cross_entropy(classless, classless).item())
+        assert F.cross_entropy(classless, classless, reduction="none").tolist() == [0, 0]

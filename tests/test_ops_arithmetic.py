@@ -79,6 +79,17 @@ def test_rounded_quotients_near_whole_numbers(op, dtype):
     same(getattr(backend, op)(nd(a), nd(b)), theirs)
 
 
+@pytest.mark.parametrize("dtype", FLOATING)
+@pytest.mark.parametrize("op", ROUNDED)
+def test_rounded_quotients_at_the_ends_of_the_range(op, dtype):
+    """The quotient overflows, underflows, or is a multiple of an infinity: Python's and torch's rules for them."""
+    limits = np.finfo(dtype)
+    ends = [limits.max, limits.tiny, limits.smallest_subnormal, np.inf, 0.0, 1e30, 7.0]
+    values = np.array([sign * end for sign in (1, -1) for end in ends], dtype)
+    theirs = torch.div(torch.from_numpy(values[:, None]), torch.from_numpy(values), rounding_mode=ROUNDED[op])
+    same(getattr(backend, op)(nd(values[:, None].copy()), nd(values)), theirs)
+
+
 @pytest.mark.parametrize("op", ROUNDED)
 def test_no_integer_is_divided_by_zero(op):
     divide = getattr(backend, op)

@@ -234,11 +234,12 @@ def _cross_entropy_of_probabilities(input, target, weight, ignore_index, reducti
         )
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}; wanted a number from 0 to 1")
-    if target.dtype != input.dtype:
-        raise TypeError(
-            f"cross_entropy: input has dtype {input.dtype.name} and the probabilities in target {target.dtype.name}; "
-            "convert one of them: x.float(), x.double()"
-        )
+    for name, other in (("the probabilities in target", target), ("weight", weight)):
+        if other is not None and other.dtype != input.dtype:
+            raise TypeError(
+                f"cross_entropy: input has dtype {input.dtype.name} and {name} {other.dtype.name}; convert one of "
+                "them: x.float(), x.double()"
+            )
     classes_dim = 0 if input.ndim == 1 else 1
     classes = input.shape[classes_dim]
     if label_smoothing:
@@ -250,7 +251,9 @@ def _cross_entropy_of_probabilities(input, target, weight, ignore_index, reducti
     losses = -(ops.log_softmax(input, classes_dim) * target).sum(classes_dim)
     if reduction == "none":
         return losses
-    return losses.sum() if reduction == "sum" else losses.mean()
+    if reduction == "sum":
+        return losses.sum()
+    return losses.sum() / (losses.numel() if classes else 0)  # of no classes NaN, as of no places
 
 
 def _check_loss(function, input, target, weight, size_average, reduce, reduction) -> None:

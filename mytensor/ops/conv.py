@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 
+from mytensor.arguments import as_int
 from mytensor.autograd import Function
 from mytensor.ops.windows import pair
 from mytensor.tensor import Tensor, as_array
@@ -72,7 +73,7 @@ def conv2d(
         padding = (weight.shape[2] // 2, weight.shape[3] // 2) if weight.ndim == 4 else 0
     op = "conv2d"
     geometry = pair(stride, op, "stride"), pair(padding, op, "padding"), pair(dilation, op, "dilation")
-    return Conv2d.apply(input, weight, bias, *geometry, groups)
+    return Conv2d.apply(input, weight, bias, *geometry, as_int(groups, "conv2d: groups"))
 
 
 def im2col(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:

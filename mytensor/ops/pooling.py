@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 
+from mytensor.arguments import as_flag, as_int
 from mytensor.autograd import Function
 from mytensor.ops.windows import pair, stride_of_pooling
 from mytensor.tensor import Tensor
@@ -52,7 +53,7 @@ def max_pool2d(
         pair(padding, op, "padding"),
         pair(dilation, op, "dilation"),
     )
-    return MaxPool2d.apply(input, *window, ceil_mode, short_indices)
+    return MaxPool2d.apply(input, *window, as_flag(ceil_mode, "max_pool2d: ceil_mode"), short_indices)
 
 
 def avg_pool2d(
@@ -61,4 +62,6 @@ def avg_pool2d(
     """(N, C, H, W) -> the average of each window, (N, C, H', W')."""
     op = "avg_pool2d"
     window = pair(kernel_size, op, "kernel_size"), stride_of_pooling(stride, op), pair(padding, op, "padding")
-    return AvgPool2d.apply(input, *window, ceil_mode, count_include_pad, divisor_override)
+    divisor = None if divisor_override is None else as_int(divisor_override, "avg_pool2d: divisor_override")
+    flags = as_flag(ceil_mode, "avg_pool2d: ceil_mode"), as_flag(count_include_pad, "avg_pool2d: count_include_pad")
+    return AvgPool2d.apply(input, *window, *flags, divisor)

@@ -211,6 +211,17 @@ def stack(arrays: Sequence[Tensor], dim: int = 0) -> Tensor:
     return cat([unsqueeze(array, dim) for array in arrays], dim)
 
 
+def _tensors(arrays, op: str) -> list:
+    """The tensors that are to be joined, checked: a list of at least one."""
+    if not isinstance(arrays, (tuple, list)):
+        raise TypeError(f"{op}: wanted a list of Tensors, got {describe(arrays)}")
+    if not arrays:
+        raise ValueError(f"{op}: wanted at least one tensor, got an empty list")
+    for position, array in enumerate(arrays):
+        as_array(array, f"{op}: the tensor in place {position}")  # a TypeError for what is none
+    return list(arrays)
+
+
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Elements start ... start + length - 1 of dimension `dim`. A negative start counts from the end. A part."""
     dim = normalize_dim(dim, x.ndim, "narrow")
@@ -254,14 +265,3 @@ def cast(x: Tensor, dtype: DType) -> Tensor:
 def to_device(x: Tensor, device: str, non_blocking: bool = False) -> Tensor:
     """The same values in another device's memory. non_blocking: as in Tensor.to."""
     return ToDevice.apply(x, device, non_blocking)
-
-
-def _tensors(values, op: str) -> list:
-    """The tensors that are to be joined: a tuple or a list of at least one."""
-    if not isinstance(values, (tuple, list)):
-        raise TypeError(f"{op}: wanted a list of Tensors, got {describe(values)}")
-    if not values:
-        raise ValueError(f"{op}: wanted at least one tensor, got an empty list")
-    for place, value in enumerate(values):
-        as_array(value, f"{op}: the tensor in place {place}")  # a TypeError for what is no Tensor
-    return list(values)

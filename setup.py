@@ -324,13 +324,13 @@ class ObjectFile:
         try:
             dependencies = self._dependencies()
             hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*dependencies, self.path)]
-        except OSError:
+        except (OSError, ValueError):  # not there, or spoilt
             return None
         names = [os.path.relpath(path, ROOT) for path in dependencies]
         return hashlib.sha256(json.dumps([self.identity, names, hashes]).encode()).hexdigest()
 
     def is_current(self) -> bool:
-        return self.is_kept() and self.keyfile.read_text() == self.key()
+        return self.is_kept() and self.keyfile.read_text(errors="replace") == self.key()
 
     def is_kept(self) -> bool:
         """Whether it can be told later that the object is current: not if its sources changed beneath the compiler."""
@@ -344,6 +344,8 @@ class ObjectFile:
         with written_beside(self.path) as unfinished, written_beside(self.depfile) as listed:
             outputs = ["-MMD", "-MF", relative(listed), "-o", relative(unfinished)]
             command = [*self.compile_command, *outputs, "-c", relative(self.source)]
+            unfinished.touch()
+            moment = unfinished.stat().st_mtime  # by the file system's clock, which may not be the processor's
             result = run(command)
             if result.returncode != 0:
                 print(shlex.join(command), result.stdout, result.stderr, sep="\n", file=sys.stderr, flush=True)
@@ -351,7 +353,7 @@ class ObjectFile:
                 raise BuildError(f"the compiler rejected {name}; its messages stand above{hint}.")
         if result.stderr.strip():
             print(result.stderr, file=sys.stderr, flush=True)
-        if not self._changed_since(started_at):
+        if not self._changed_since(moment):
             self.keyfile.write_text(self.key() or "")
         say(f"  {name}  {time.time() - started_at:.1f} s")
 
@@ -527,11 +529,11 @@ class BuildBackend(build_ext):
         lines = [
             f"#define MYTENSOR_BUILD_{name} {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items()
         ]
-        text = "// Written by setup.py.\n#pragma once\n" + "\n".join(lines) + "\n"
+        text = ("// Written by setup.py.\n#pragma once\n" + "\n".join(lines) + "\n").encode(errors="replace")
         GENERATED.mkdir(parents=True, exist_ok=True)
         header = GENERATED / "mytensor_build_facts.h"
-        if not header.exists() or header.read_text(encoding="utf-8", errors="replace") != text:
-            header.write_text(text, encoding="utf-8")
+        if not header.exists() or header.read_bytes() != text:
+            header.write_bytes(text)
 
     def _compile(self, objects: list[ObjectFile]) -> None:
         wanted = os.environ.get("MYTENSOR_JOBS") or str(os.cpu_count() or 1)
@@ -584,13 +586,19 @@ class BuildBackend(build_ext):
         """Runs the linker unless `linked` is already what it would make."""
 
         def key() -> str:
-            kept = [item.keyfile.read_text() for item in objects]
+            kept = [item.keyfile.read_text(errors="replace") for item in objects]
             made = hashlib.sha256(linked.read_bytes()).hexdigest()
             return hashlib.sha256(json.dumps([command, kept, made]).encode()).hexdigest()
 
         keyfile = linked.with_suffix(".key")
         can_be_kept = all(item.is_kept() for item in objects)
-        if can_be_kept and not self.force and linked.exists() and keyfile.exists() and keyfile.read_text() == key():
+        if (
+            can_be_kept
+            and not self.force
+            and linked.exists()
+            and keyfile.exists()
+            and keyfile.read_text(errors="replace") == key()
+        ):
             return
         keyfile.unlink(missing_ok=True)
         with written_beside(linked) as unfinished:

@@ -94,6 +94,16 @@ class TestTensors:
         twin.add_(1)
         assert x.tolist() == ([2, 2, 2] if way is copy.copy else [1, 1, 1]) and twin.tolist() == [2, 2, 2]
 
+    def test_parts(self, way, device):
+        """A shallow copy of x[1:3] reaches x as x[1:3] does; the others have memory of their own."""
+        x = mt.zeros(4).to(device)
+        part = x[1:3]
+        twin = way(part)
+        twin.fill_(9)
+        assert x.tolist() == ([0, 9, 9, 0] if way is copy.copy else [0, 0, 0, 0]) and twin.tolist() == [9, 9]
+        part.add_(1)
+        assert x[1:3].tolist() == part.tolist()
+
     def test_computed_tensors(self, way, device):
         x = mt.ones(3).to(device).requires_grad_()
         for value in (x * 2, [x * 2], {"a": x.sum()}):

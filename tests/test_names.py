@@ -188,7 +188,7 @@ class TestNamesOfParts:
             for name in ("fixed", "ours"):
                 with pytest.raises(TypeError, match=f"Net.{name} is a method"):
                     setattr(net, name, part)
-            with pytest.raises(AttributeError, match="property 'size' of .* has no setter"):
+            with pytest.raises(AttributeError, match=r"property 'size' of .* has no setter"):
                 net.size = part
         assert not list(net.parameters()) and not list(net.children())
         net.kept, net.plain = nn.Linear(1, 1), nn.ReLU()
@@ -398,6 +398,13 @@ FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.flo
 WHOLES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16]
 
 
+class Gone:
+    """As a tensor of another process, or one that is read from a file when it is asked for."""
+
+    def detach(self):
+        raise RuntimeError("its memory was freed")
+
+
 class TestLoading:
     @pytest.mark.parametrize("device", devices())
     @pytest.mark.parametrize("dtype", FLOATS + WHOLES, ids=str)
@@ -449,7 +456,9 @@ class TestLoading:
             np.zeros((3, 2), "M8[s]"),
             torch.ones(3, 2) + 1j,
             torch.ones(3, 2).to_sparse(),
+            torch.nested.as_nested_tensor([torch.ones(2), torch.ones(3)]),
             torch.ones(3, 2, device="meta"),
+            Gone(),
         ],
         ids=lambda value: getattr(value, "layout", type(value).__name__).__str__(),
     )

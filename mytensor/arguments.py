@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 import numpy as np
+from mytensor_backend import DType
 
 _LARGEST = 2**63 - 1  # of an int64, which the backend counts with
 _LARGEST_FLOAT = int(sys.float_info.max)
@@ -20,8 +21,8 @@ _LARGEST_FLOAT = int(sys.float_info.max)
 def as_int(value: Any, what: str) -> int:
     """An int within int64, from anything that is one."""
     if type(value) is not int:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"{what} must be an int, got the bool {value}")
+        if isinstance(value, (bool, np.bool_, DType)):  # Python could use these as an index, too
+            raise TypeError(f"{what} must be an int, got {describe(value)}")
         try:
             value = operator.index(value)
         except (TypeError, ValueError):

@@ -22,6 +22,7 @@ import mytensor_backend as backend
 import numpy as np
 from mytensor_backend import NDArray
 
+from mytensor.arguments import describe
 from mytensor.tensor import Tensor
 
 FLOATING = (backend.float32, backend.float64)
@@ -220,14 +221,14 @@ class Function:
         result = cls.forward(node, *values)
 
         if type(result) is tuple:
-            return tuple([_output(node, array, is_recorded) for array in result])
-        return _output(node, result, is_recorded)
+            return tuple([_output(node, array, is_recorded, values) for array in result])
+        return _output(node, result, is_recorded, values)
 
 
-def _output(node: Node, array, is_recorded: bool) -> Tensor:
+def _output(node: Node, array, is_recorded: bool, values: list) -> Tensor:
     """Wraps an output of `node` in a Tensor that, where the graph is recorded, remembers where it came from."""
     if type(array) is not NDArray:
-        array = _as_ndarray(array, node.function, "forward")
+        array = _as_ndarray(array, node.function, "forward", values)
     output = Tensor._wrap(array)
     if not is_recorded:
         return output
@@ -243,12 +244,14 @@ def _output(node: Node, array, is_recorded: bool) -> Tensor:
     return output
 
 
-def _as_ndarray(value, function: type[Function], method: str):
-    """Accepts what a reader's Function may return instead of an NDArray: a numpy array, whose values are copied."""
+def _as_ndarray(value, function: type[Function], method: str, inputs: Sequence):
+    """Accepts what a reader's Function may return instead of an NDArray: a numpy array, whose values are copied to the
+    device of the inputs."""
     if isinstance(value, NDArray):
         return value
     if isinstance(value, (np.ndarray, np.generic)):
-        return backend.from_numpy(np.array(value, order="C"))
+        device = next((array.device for array in inputs if isinstance(array, NDArray)), "cpu")
+        return backend.from_numpy(np.array(value, order="C")).to(device)
     kind = "a Tensor (inside a Function, work with NDArrays)" if isinstance(value, Tensor) else type(value).__name__
     raise TypeError(f"{function.__name__}.{method} returned {kind}; wanted an NDArray or a numpy array")
 
@@ -380,7 +383,7 @@ def call_backward(node: Node, upstream: list) -> list:
         if edge is None or gradient is None:
             continue
         if type(gradient) is not NDArray:
-            gradient = gradients[index] = _as_ndarray(gradient, node.function, "backward")
+            gradient = gradients[index] = _as_ndarray(gradient, node.function, "backward", upstream)
         target, output_index = edge
         wanted = (  # of the tensor at the end of the edge
             target.output_specs[output_index] if isinstance(target, Node) else (target.array.shape, target.array.dtype)
@@ -539,6 +542,10 @@ def gradcheck(
     inputs: float64 Tensors; those with requires_grad=True are checked. (float32 is too coarse for a difference
     quotient.) Returns True; raises AssertionError that names the first derivative that differs.
     """
+    if not callable(function):
+        raise TypeError(f"gradcheck: wanted a function of the inputs, got {describe(function)}")
+    if not isinstance(inputs, (Tensor, tuple, list)):
+        raise TypeError(f"gradcheck: wanted a Tensor or several in a tuple as inputs, got {describe(inputs)}")
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = [index for index, value in enumerate(inputs) if isinstance(value, Tensor) and value.requires_grad]
     if not checked:

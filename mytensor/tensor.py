@@ -438,6 +438,9 @@ class Tensor:
     def __matmul__(self, other):
         return ops.matmul(self, other)
 
+    def __rmatmul__(self, other):
+        return ops.matmul(other, self)
+
     def __neg__(self):
         return ops.neg(self)
 
@@ -751,18 +754,19 @@ class ValuesAndIndices(NamedTuple):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def tensor(data, dtype: DType | None = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
+def tensor(data, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A new tensor from a number, a nested list, a numpy array, or anything that speaks DLPack (a torch tensor). Always
     a copy.
 
     device: "cpu", "cuda" (a GPU) or "simt" (the emulator that runs the GPU's kernels on the CPU; see mytensor.simt).
+    When left out, where the data is: a tensor stays on its device, all else goes to the CPU.
     dtype: when left out, numpy arrays keep theirs; Python floats become float32, ints int64. bool becomes uint8 (0 and
     1), since there is no boolean dtype here; comparisons return uint8 for the same reason.
     TypeError: float16, complex, strings and other dtypes there are no kernels for. ValueError: a number that the dtype
     does not hold, e.g. 300 or NaN in uint8; fractions are cut off.
     """
     array = _new_array(data, None if dtype is None else as_dtype(dtype))
-    return Tensor(array.to("cpu" if device is None else as_device(device)), requires_grad)
+    return Tensor(array if device is None else array.to(as_device(device)), requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -943,7 +947,7 @@ def _python_numbers(data, array: np.ndarray, dtype: DType | None) -> np.ndarray:
     wanted = np.iinfo(np.int64 if dtype is None else _NAME_OF_DTYPE[dtype])
     elements = np.array(data, dtype=object)
     for element in elements.flat:
-        if not wanted.min - 1 < element < wanted.max + 1:
+        if not wanted.min <= element <= wanted.max:
             raise ValueError(_does_not_fit(element, wanted.dtype.name))
     return np.array([int(element) for element in elements.flat], wanted.dtype).reshape(elements.shape)
 
@@ -961,8 +965,8 @@ def _check_range(array: np.ndarray, dtype: DType) -> None:
     limits = np.iinfo(_NAME_OF_DTYPE[dtype])
     if array.dtype.kind == "f":
         array = array.astype(np.float64)
-        # limits.min - 1.0 rounds to limits.min for int64. Written so that NaN does not fit.
-        fits = ((array > limits.min - 1.0) | (array == limits.min)) & (array < limits.max + 1.0)
+        # The largest int64 is 2^63 as a float, which is too large. Written so that NaN does not fit.
+        fits = (array >= limits.min) & (array <= limits.max) & (array < limits.max + 1.0)
         wrong = array[~fits]
     else:
         wrong = np.array([end for end in (array.min(), array.max()) if not limits.min <= int(end) <= limits.max])

@@ -28,8 +28,8 @@ def _operand(value, op: str):
 
 
 def is_foreign_array(value) -> bool:
-    """An array of numpy, torch or another library."""
-    return hasattr(value, "__dlpack__") or hasattr(value, "__array__")
+    """An array of numpy, torch or another library, which is no single number."""
+    return (hasattr(value, "__dlpack__") or hasattr(value, "__array__")) and not isinstance(value, np.generic)
 
 
 def _operands(a, b, op: str) -> tuple:
@@ -417,9 +417,9 @@ def _compare(name: str, symbol: str):
     kernel = getattr(backend, name)
 
     def compare(a, b):
-        for value in (a, b):
-            if not (isinstance(value, (Tensor, NDArray, Number)) or is_foreign_array(value)):
-                return NotImplemented  # Python decides: == becomes False, < a TypeError
+        for value in (a, b) if name in ("eq", "ne") else ():
+            if not (isinstance(value, (Tensor, NDArray, Number, np.bool_)) or is_foreign_array(value)):
+                return NotImplemented  # a string, None, a list: Python makes `== "a"` False and `!= "a"` True
         a, b = _operands(a, b, name)
         return Tensor._wrap(kernel(_array(a), _array(b)))
 

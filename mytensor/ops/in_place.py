@@ -16,7 +16,7 @@ from mytensor.autograd import Function, is_grad_enabled
 from mytensor.ops.arithmetic import _array, _operands, add, div, mul
 from mytensor.ops.indexing import getitem, is_index_array
 from mytensor.ops.parts import PART_IS_RECORDED
-from mytensor.ops.shape import broadcast_to
+from mytensor.ops.shape import broadcast_to, reshape
 from mytensor.tensor import DType, Tensor
 
 
@@ -201,6 +201,7 @@ def setitem(x: Tensor, key, value) -> None:
         )
     part = getitem(x, key)
     if isinstance(value, Tensor):
-        copy_(part, value)
+        extra = max(value.ndim - part.ndim, 0)  # as in torch, dimensions of length 1 in front do not count
+        copy_(part, reshape(value.detach(), value.shape[extra:]) if set(value.shape[:extra]) == {1} else value)
     else:
         fill_(part, as_number(value, "x[...] = value: the value"))

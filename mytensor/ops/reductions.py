@@ -8,7 +8,7 @@ import mytensor_backend as backend
 
 from mytensor.arguments import as_flag, as_number, describe, normalize_dim, normalize_dims
 from mytensor.autograd import Function
-from mytensor.ops.arithmetic import div, mul, sub
+from mytensor.ops.arithmetic import div, is_foreign_array, mul, sub
 from mytensor.ops.shape import clone
 from mytensor.tensor import Tensor, as_array
 
@@ -176,6 +176,11 @@ def min_along(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tenso
 
 
 def _extreme_along(function: type[Function], x: Tensor, dim, keepdim, op: str) -> tuple[Tensor, Tensor]:
+    if is_foreign_array(dim):  # in torch, x.max(y) is the larger of the two
+        raise TypeError(
+            f"{op}: dim must be an int, got {describe(dim)}; the larger or smaller of two tensors: x.maximum(y), "
+            "x.minimum(y)"
+        )
     dim, keepdim = _one_dim(x, dim, op), as_flag(keepdim, f"{op}: keepdim")
     if x.ndim == 0:
         return clone(x), Tensor._wrap(backend.full((), 0, backend.int64, x.device))
@@ -201,10 +206,6 @@ def reduction_arguments(x, dims, keepdim, op: str) -> tuple[tuple[int, ...], boo
 
 def _one_dim(x: Tensor, dim, op: str) -> int:
     """The dimension of an op whose result says where along it something stands."""
-    if isinstance(dim, (tuple, list, Tensor)):
-        hint = "the larger or smaller of two tensors: x.maximum(y), x.minimum(y)" if isinstance(dim, Tensor) else ""
-        raise TypeError(
-            f"{op}: dim must be one int, got {describe(dim)}; "
-            f"{hint or 'over several dimensions: x.amax(dims), x.amin(dims)'}"
-        )
+    if isinstance(dim, (tuple, list)):
+        raise TypeError(f"{op}: dim must be one int, got {dim}; over several dimensions: x.amax(dims), x.amin(dims)")
     return normalize_dim(dim, max(as_array(x, op).ndim, 1), op)

@@ -456,7 +456,6 @@ class TestLoading:
             np.zeros((3, 2), "M8[s]"),
             torch.ones(3, 2) + 1j,
             torch.ones(3, 2).to_sparse(),
-            torch.nested.as_nested_tensor([torch.ones(2), torch.ones(3)]),
             torch.ones(3, 2, device="meta"),
             Gone(),
         ],

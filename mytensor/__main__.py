@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
+import io
+import math
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,22 @@ from mytensor_backend import CudaError
 
 import mytensor as mt
 from mytensor import doctor
-from mytensor.checkpoint import read_checkpoint
 from mytensor.compare.causes import CAUSES, SCALINGS
 from mytensor.data import ImageDataset, cifar10, synthetic
-from mytensor.devices import choose_device
-from mytensor.training import Recipe, Trainer
+from mytensor.devices import choose_device, require_device
+from mytensor.files import claimed, to_json, write_whole
+from mytensor.settings import different_seeds, real, whole
+from mytensor.training import Recipe, Trainer, read_run
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, HISTORY, CURVE = "checkpoint.safetensors", "history.json", "curve.png"
+MOST_THREADS = 1024
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
+        _check(options)
         return options.command(options)
     except KeyboardInterrupt as stopped:
         print(f"\n{stopped}", file=sys.stderr)
@@ -40,7 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """Train LeNet and write checkpoint, history and curve to the output folder."""
-    _set_threads(options.threads)
+    with claimed(options.out / HISTORY):
+        return _train(options)
+
+
+def _train(options: argparse.Namespace) -> int:
     for op, kernel in options.kernel:
         mt.use_kernel(op, kernel)
     checkpoint = options.out / CHECKPOINT
@@ -50,15 +59,19 @@ def train(options: argparse.Namespace) -> int:
             f"--out names another folder"
         )
     device, why = _device(options)
-    recipe = _recipe(options, read_checkpoint(checkpoint)[1]["recipe"] if options.resume else {})
+    recipe = _recipe(options, read_run(checkpoint)[1]["recipe"] if options.resume else Recipe())
     train_set, test_set = _data(options)
     mt.manual_seed(recipe.seed)
     trainer = Trainer(mt.models.LeNet(), train_set, test_set, recipe, checkpoint, options.checkpoint_every, device)
     if options.resume:
         trainer.resume()
+        if trainer.epoch > recipe.epochs:
+            raise ValueError(
+                f"the run in {options.out} has done {trainer.epoch} epochs already, more than --epochs {recipe.epochs}"
+            )
     print(
         f"LeNet on {train_set.source}: {len(train_set):,} training and {len(test_set):,} test images, "
-        f"epochs {trainer.epoch + 1} to {recipe.epochs}, device {trainer.device} ({why}), "
+        f"{_epochs_left(trainer)}, device {trainer.device} ({why}), "
         f"{mt.get_num_threads()} threads; saving to {options.out}"
     )
     history = trainer.fit()
@@ -70,10 +83,8 @@ def train(options: argparse.Namespace) -> int:
         "versions": doctor.versions(),
     }
     record |= {"commit": doctor.git_commit(), "cpu": doctor.cpu_model(), "threads": mt.get_num_threads()}
-    (options.out / "history.json").write_text(
-        json.dumps(record | {"history": history}, indent=1) + "\n", encoding="utf-8"
-    )
-    _save_curve(history, train_set.source, options.out / "curve.png")
+    write_whole(options.out / HISTORY, f"{to_json(record | {'history': history}, indent=1)}\n".encode())
+    _save_curve(history, train_set.source, options.out / CURVE)
     print(f"test accuracy {history[-1]['test_accuracy']:.2%} on {test_set.source} after {len(history)} epochs, "
           f"{sum(row['seconds'] for row in history):.1f} s of training")  # fmt: skip
     return 0
@@ -83,7 +94,6 @@ def compare(options: argparse.Namespace) -> int:
     """Train LeNet and its PyTorch twin side by side and print the tables."""
     from mytensor.compare import run, table
 
-    _set_threads(options.threads)
     data = (synthetic(50_000, 0), synthetic(10_000, 1)) if options.synthetic else options.data
     results = run(
         data,
@@ -107,7 +117,6 @@ def bench(options: argparse.Namespace) -> int:
     Status 1 where a kernel was wrong; it is not timed."""
     from mytensor.bench import run, table
 
-    _set_threads(options.threads)
     results = run(
         device=options.device,
         ops=options.ops,
@@ -129,7 +138,9 @@ def ablate(options: argparse.Namespace) -> int:
     """
     from mytensor.compare import Assumptions, ablation
 
-    _set_threads(options.threads)
+    default = Assumptions()
+    low, high = options.range or (default.low, default.high)
+    assumptions = Assumptions(low, high, options.scaling or default.scaling)
     data = (synthetic(50_000, 0), synthetic(10_000, 1)) if options.synthetic else options.data
     if options.images is not None:
         train_set, test_set = data if isinstance(data, tuple) else (cifar10(data, True), cifar10(data, False))
@@ -145,9 +156,6 @@ def ablate(options: argparse.Namespace) -> int:
     if options.sweep:
         print("\n" + ablation.fits_table(ablation.sweep(data, **shared)))
         return 0
-    default = Assumptions()
-    low, high = options.range or (default.low, default.high)
-    assumptions = Assumptions(low, high, options.scaling or default.scaling)
     results = ablation.ablate(
         data, assumptions=assumptions, causes=options.causes, combinations=options.combinations, **shared
     )
@@ -167,7 +175,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m mytensor", description="A small deep-learning framework to learn from."
     )
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="name")
+    positive, a_seed, some_threads = _whole(1), _whole(0, 2**64 - 1), _whole(1, MOST_THREADS)
     data = argparse.ArgumentParser(add_help=False)
     data.add_argument("--data", metavar="DIR", help="CIFAR-10's folder (else MYTENSOR_DATA, data/, or a download)")
 
@@ -177,19 +186,24 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.set_defaults(command=train)
     command.add_argument("--synthetic", action="store_true", help="train on drawn pictures, the synthetic stand-in")
-    command.add_argument("--images", type=int, metavar="N", help="use the first N training images only")
+    command.add_argument("--images", type=positive, metavar="N", help="use the first N training images only")
     report = Recipe()
-    command.add_argument("--epochs", type=int, help=f"(default {report.epochs})")
-    command.add_argument("--seed", type=int, help=f"of weights and order (default {report.seed})")
-    command.add_argument("--lr", type=float, help=f"learning rate (default {report.lr}, a tenth after epoch 10)")
-    command.add_argument("--batch-size", type=int, metavar="N", help=f"images a step (default {report.batch_size})")
-    command.add_argument("--momentum", type=float, help=f"(default {report.momentum})")
-    command.add_argument("--weight-decay", type=float, metavar="W", help=f"(default {report.weight_decay})")
+    command.add_argument("--epochs", type=positive, help=f"(default {report.epochs})")
+    command.add_argument("--seed", type=a_seed, help=f"of weights and order (default {report.seed})")
+    command.add_argument("--lr", type=_real(), help=f"learning rate (default {report.lr}, a tenth after epoch 10)")
+    command.add_argument(
+        "--batch-size", type=positive, metavar="N", help=f"images a step (default {report.batch_size})"
+    )
+    command.add_argument("--momentum", type=_real(), help=f"(default {report.momentum})")
+    command.add_argument("--weight-decay", type=_real(), metavar="W", help=f"(default {report.weight_decay})")
     command.add_argument(
         "--augment", action="store_true", default=None, help="flip and shift images (not in the report)"
     )
     command.add_argument(
-        "--threads", type=int, metavar="N", help="processor threads (the result doesn't depend on them)"
+        "--threads",
+        type=some_threads,
+        metavar="N",
+        help="processor threads (the result doesn't depend on them)",
     )
     command.add_argument(
         "--device", choices=("cpu", "cuda", "simt"),
@@ -201,23 +215,29 @@ def _parser() -> argparse.ArgumentParser:
         "--kernel", type=_op_and_kernel, action="append", default=[], metavar="OP=NAME", help=kernel_help
     )
     command.add_argument("--out", type=Path, default=Path("runs/lenet"), metavar="DIR", help="(default runs/lenet)")
-    command.add_argument("--resume", action="store_true", help="go on with the run in --out, with its recipe")
-    command.add_argument("--overwrite", action="store_true", help="start afresh where --out holds a run")
-    command.add_argument("--checkpoint-every", type=int, default=200, metavar="STEPS", help="(default 200)")
+    either = command.add_mutually_exclusive_group()
+    either.add_argument("--resume", action="store_true", help="go on with the run in --out, with its recipe")
+    either.add_argument("--overwrite", action="store_true", help="start afresh where --out holds a run")
+    command.add_argument("--checkpoint-every", type=positive, default=200, metavar="STEPS", help="(default 200)")
 
     command = commands.add_parser(
         "compare", parents=[data], help="the same training beside PyTorch", description=compare.__doc__
     )
     command.set_defaults(command=compare)
     command.add_argument("--synthetic", action="store_true", help="compare on the synthetic stand-in")
-    command.add_argument("--epochs", type=int, default=20, help="(default 20)")
+    command.add_argument("--epochs", type=positive, default=20, help="(default 20)")
     command.add_argument(
-        "--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], metavar="SEED", help="(default 0 1 2 3 4)"
+        "--seeds",
+        type=a_seed,
+        nargs="+",
+        default=[0, 1, 2, 3, 4],
+        metavar="SEED",
+        help="(default 0 1 2 3 4)",
     )
-    command.add_argument("--threads", type=int, metavar="N", help="processor threads of each side")
-    command.add_argument("--dataloader-epochs", type=int, default=2, metavar="N",
+    command.add_argument("--threads", type=some_threads, metavar="N", help="processor threads of each side")
+    command.add_argument("--dataloader-epochs", type=_whole(0), default=2, metavar="N",
                          help="epochs of the first seed also timed with torch's DataLoader (default 2)")  # fmt: skip
-    command.add_argument("--dataloader-workers", type=int, metavar="N",
+    command.add_argument("--dataloader-workers", type=_whole(0, MOST_THREADS), metavar="N",
                          help="processes of that loader (default: none on the CPU, 2 beside a GPU)")  # fmt: skip
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu",
                          help="where both compute; on a GPU also PyTorch in its fastest way (default cpu)")  # fmt: skip
@@ -234,26 +254,35 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--step", action="store_true", help="LeNet's training step in place of the kernels")
     command.add_argument(
-        "--budget", type=float, default=0.5, metavar="S", help="seconds for each kernel at each size (default 0.5)"
+        "--budget",
+        type=_real(above=0),
+        default=0.5,
+        metavar="S",
+        help="seconds for each kernel at each size (default 0.5)",
     )
-    command.add_argument("--threads", type=int, metavar="N", help="processor threads of each side")
+    command.add_argument("--threads", type=some_threads, metavar="N", help="processor threads of each side")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results here, after each size")
     command = commands.add_parser(
         "ablate", parents=[data], help="which cause of the report costs what", description=ablate.__doc__
     )
     command.set_defaults(command=ablate)
     command.add_argument("--synthetic", action="store_true", help="train on the synthetic stand-in")
-    command.add_argument("--images", type=int, metavar="N", help="use the first N training images only")
-    command.add_argument("--epochs", type=int, default=20, help="(default 20)")
+    command.add_argument("--images", type=positive, metavar="N", help="use the first N training images only")
+    command.add_argument("--epochs", type=positive, default=20, help="(default 20)")
     command.add_argument(
-        "--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], metavar="SEED", help="(default 0 1 2 3 4)"
+        "--seeds",
+        type=a_seed,
+        nargs="+",
+        default=[0, 1, 2, 3, 4],
+        metavar="SEED",
+        help="(default 0 1 2 3 4)",
     )
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train (default cpu)")
-    command.add_argument("--threads", type=int, metavar="N", help="processor threads")
+    command.add_argument("--threads", type=some_threads, metavar="N", help="processor threads")
     command.add_argument("--causes", nargs="+", choices=tuple(CAUSES), default=tuple(CAUSES), metavar="CAUSE",
                          help=f"the causes that the reconstruction has (default all: {', '.join(CAUSES)})")  # fmt: skip
     command.add_argument("--combinations", action="store_true", help="every set of the causes, not one at a time")
-    command.add_argument("--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the uniform draw")
+    command.add_argument("--range", type=_real(-math.inf), nargs=2, metavar=("LOW", "HIGH"), help="of the uniform draw")
     command.add_argument("--scaling", choices=tuple(SCALINGS), help="how the loss is scaled wrongly")
     command.add_argument("--sweep", action="store_true",
                          help="try ranges and scalings beside the report's losses and accuracy instead")  # fmt: skip
@@ -265,6 +294,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """An option's type: a whole number in a range."""
+    return _number(int, lambda number: whole("it", number, least, most))
+
+
+def _real(least: float = 0.0, above: float | None = None) -> Callable[[str], float]:
+    """An option's type: a finite number in a range."""
+    return _number(float, lambda number: real("it", number, least, above))
+
+
+def _number(kind: Callable[[str], Any], check: Callable[[Any], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            number = kind(text)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+        try:
+            return check(number)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse
+
+
 def _op_and_kernel(text: str) -> tuple[str, str]:
     op, separator, kernel = text.partition("=")
     if not (op and separator and kernel):
@@ -272,11 +326,15 @@ def _op_and_kernel(text: str) -> tuple[str, str]:
     return op, kernel
 
 
-def _recipe(options: argparse.Namespace, saved: dict) -> Recipe:
+def _recipe(options: argparse.Namespace, saved: Recipe) -> Recipe:
     """The recipe: what the command line says, else what the resumed run had, else the report's."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}
     named = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Recipe)}
-    return Recipe(**values | {key: value for key, value in named.items() if value is not None})
+    return dataclasses.replace(saved, **{key: value for key, value in named.items() if value is not None})
+
+
+def _epochs_left(trainer: Trainer) -> str:
+    epochs = trainer.recipe.epochs
+    return f"all {epochs} epochs done" if trainer.epoch == epochs else f"epochs {trainer.epoch + 1} to {epochs}"
 
 
 def _data(options: argparse.Namespace) -> tuple[ImageDataset, ImageDataset]:
@@ -292,18 +350,27 @@ def _device(options: argparse.Namespace) -> tuple[str, str]:
     return (options.device, "as --device says") if options.device else choose_device()
 
 
-def _set_threads(threads: int | None) -> None:
-    if threads is not None:
-        mt.set_num_threads(threads)
+def _check(options: argparse.Namespace) -> None:
+    """What commands have in common, before anything is begun: is the device there, are the seeds different?"""
+    if getattr(options, "device", None) is not None:
+        require_device(options.device, options.name, "train" if options.name == "train" else "measure")
+    if getattr(options, "seeds", None) is not None:
+        different_seeds(options.seeds)
+    if getattr(options, "threads", None) is not None:
+        mt.set_num_threads(options.threads)
 
 
 def _save_curve(history: list[dict], source: str, path: Path) -> None:
     try:
         from mytensor.plots import training_curves
 
-        training_curves(history, source).savefig(path, dpi=120)
-    except ImportError:
-        print("no curve was drawn: matplotlib is not installed (pip install matplotlib)", file=sys.stderr)
+        curves = training_curves(history, source)
+    except ImportError as error:
+        print(f"no curve was drawn: {error}", file=sys.stderr)
+        return
+    picture = io.BytesIO()
+    curves.savefig(picture, format="png", dpi=120)
+    write_whole(path, picture.getvalue())
 
 
 def _command_for_the_record(options: argparse.Namespace) -> str:

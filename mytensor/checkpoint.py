@@ -1,49 +1,82 @@
 """A checkpoint is one safetensors file: named arrays, and the run's state as JSON in its header.
 
-safetensors holds numbers and text only: unlike a pickle, opening one runs no code.
+safetensors holds numbers and text only: unlike a pickle, opening one runs no code. It has no checksum of its own, so
+the header holds one of the whole file, and a file in which a single bit has changed is refused.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-FORMAT = "mytensor checkpoint 1"
+from mytensor.files import from_json, to_json, write_whole
+
+FORMAT = "mytensor checkpoint 2"  # 1 had no checksum
+
+# Where the header holds the checksum, SHA-256. It is computed with zeros in its place.
+_CHECKSUM = re.compile(rb'"checksum":"([0-9a-f]{64})"')
+_NOT_YET = "0" * 64
 
 
 def write_checkpoint(path: str | os.PathLike, tensors: dict[str, np.ndarray], state: dict[str, Any]) -> None:
-    """Write the file so that ``path`` always holds a whole checkpoint, whatever kills the process or the machine.
-
-    The bytes go to a temporary file beside it and to the disk (fsync); only then does the file take the name ``path``,
-    which the file system does at one stroke.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = save(tensors, metadata={"format": FORMAT, "state": json.dumps(state)})
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with open(unfinished, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    """Write the file, all of it or nothing (see ``write_whole``). NaN and infinity may stand anywhere."""
+    metadata = {"format": FORMAT, "state": to_json(state), "checksum": _NOT_YET}
+    in_rows = {name: np.asarray(values, order="C") for name, values in tensors.items()}  # as the format has them
+    content = save(in_rows, metadata=metadata)
+    digest, start, end = _checksum(content)
+    write_whole(path, content[:start] + digest + content[end:])
 
 
 def read_checkpoint(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(arrays by name, state). FileNotFoundError where there is no file, ValueError where it is no whole checkpoint."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}; a training run that names it writes one")
+    content = Path(path).read_bytes()
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except SafetensorError as error:
+        metadata = _metadata(content)
+    except ValueError as error:
         raise ValueError(f"{path} is truncated or no safetensors file ({error}); delete it and train afresh") from error
-    if metadata.get("format") != FORMAT:
+    found = str(metadata.get("format"))
+    if found != FORMAT:
+        if found.startswith(FORMAT.rstrip("0123456789")):
+            raise ValueError(
+                f"{path} is a {found}, of another version of mytensor: this one reads {FORMAT}; train afresh"
+            )
         raise ValueError(f"{path} is a safetensors file, but no checkpoint of a mytensor training run")
-    return tensors, json.loads(metadata["state"])
+    if metadata.get("checksum") != _checksum(content)[0].decode():
+        raise ValueError(
+            f"{path} is truncated or damaged: its checksum is that of other bytes; delete it and train afresh"
+        )
+    try:
+        return load(content), from_json(metadata["state"])
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no state of a training run ({error}); delete it and train afresh") from error
+
+
+def _checksum(content: bytes) -> tuple[bytes, int, int]:
+    """The checksum of a file's bytes as text, and where in them it belongs."""
+    place = _CHECKSUM.search(content)
+    start, end = place.span(1) if place else (0, 0)
+    digest = hashlib.sha256(content[:start])
+    digest.update(_NOT_YET.encode())
+    digest.update(content[end:])
+    return digest.hexdigest().encode(), start, end
+
+
+def _metadata(content: bytes) -> dict[str, Any]:
+    """The text that a safetensors file holds: eight bytes tell the length of its header, which is JSON."""
+    length = int.from_bytes(content[:8], "little")
+    if not 0 < length <= len(content) - 8:
+        raise ValueError(f"it has {len(content)} bytes, and its header should have {length}")
+    header = from_json(content[8 : 8 + length])
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict):
+        raise ValueError("its header is none")
+    return metadata

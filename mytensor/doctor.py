@@ -159,6 +159,8 @@ def _kernels() -> list[Finding]:
 def _data(data: str | os.PathLike | None) -> list[Finding]:
     folder = find(data)
     if folder is None:
+        if data is not None:
+            return [Finding("Data", "CIFAR-10", f"not in {data}, the folder that was named", "wrong")]
         value = "not found; it is downloaded when needed, or name its folder by MYTENSOR_DATA"
         return [Finding("Data", "CIFAR-10", value, "off")]
     try:

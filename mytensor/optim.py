@@ -158,19 +158,27 @@ class SGD:
         by_number = dict(zip(saved_numbers, parameters, strict=True))
         state = {}
         for number, entry in state_dict["state"].items():
-            parameter, velocity = by_number[int(number)], entry.get("momentum_buffer")
+            velocity = entry.get("momentum_buffer")
             if velocity is None:
                 continue
+            if int(number) not in by_number:
+                raise ValueError(f"SGD: the saved state has a velocity {number}, but no parameter of this number")
+            parameter = by_number[int(number)]
             if tuple(velocity.shape) != parameter.shape:
                 raise ValueError(
                     f"SGD: velocity {number} has shape {tuple(velocity.shape)}, but its parameter has {parameter.shape}"
                 )
             state[parameter] = {"momentum_buffer": tensor(velocity, dtype=parameter.dtype, device=parameter.device)}
+        settings = [
+            {name: value for name, value in saved.items() if name in self.defaults or name == "initial_lr"}
+            for saved in saved_groups
+        ]
+        for group, saved in zip(self.param_groups, settings, strict=True):
+            _check_settings({**group, **saved})
         self.state = state
-        for group, saved in zip(self.param_groups, saved_groups, strict=True):
-            group.update(
-                {name: value for name, value in saved.items() if name in self.defaults or name == "initial_lr"}
-            )
+        for group, saved in zip(self.param_groups, settings, strict=True):
+            group.pop("initial_lr", None)  # the start of a schedule belongs to the saved run, if it had one
+            group.update(saved)
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.param_groups for parameter in group["params"]]

@@ -24,7 +24,7 @@ STYLES: tuple[dict[str, Any], ...] = (
 
 def training_curves(history: list[dict[str, Any]], source: str) -> Figure:
     """Loss and accuracy by epoch, from ``Trainer.history``; ``source`` names the data."""
-    from matplotlib.figure import Figure
+    from mytensor.optional import Figure
 
     fig = Figure(figsize=(9, 3.4), layout="constrained")
     fig.suptitle(f"Training on {source}")
@@ -51,7 +51,7 @@ def training_sentence(history: list[dict[str, Any]], source: str) -> str:
 
 def image_grid(images: np.ndarray, titles: list[str], columns: int, headline: str) -> Figure:
     """Pictures uint8 (N, 3, H, W) in rows of ``columns``, a title above each."""
-    from matplotlib.figure import Figure
+    from mytensor.optional import Figure
 
     rows = -(-len(images) // columns)
     fig = Figure(figsize=(columns, 1.25 * rows + 0.3), layout="constrained")
@@ -66,7 +66,7 @@ def image_grid(images: np.ndarray, titles: list[str], columns: int, headline: st
 
 def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], source: str) -> tuple[Figure, str]:
     """(figure, sentence) of counts (true class, predicted class), each row as percent of its class."""
-    from matplotlib.figure import Figure
+    from mytensor.optional import Figure
 
     percent = 100 * confusion / confusion.sum(axis=1, keepdims=True).clip(min=1)
     fig = Figure(figsize=(6.2, 5.4), layout="constrained")
@@ -97,7 +97,7 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], source: str)
 def filters(weight: np.ndarray) -> tuple[Figure, str]:
     """(figure, sentence) of a first layer's filters (out_channels, 3, kh, kw): as colours, and channel by channel in
     grey; mid-grey is weight 0."""
-    from matplotlib.figure import Figure
+    from mytensor.optional import Figure
 
     count = len(weight)
     fig = Figure(figsize=(1.2 * count + 0.6, 4.6), layout="constrained")
@@ -124,7 +124,7 @@ def filters(weight: np.ndarray) -> tuple[Figure, str]:
 
 def trajectory(paths: Trajectory) -> tuple[Figure, str]:
     """(figure, sentence): how far the losses of ours and of float32 torch are from float64 torch's, step by step."""
-    from matplotlib.figure import Figure
+    from mytensor.optional import Figure
 
     fig = Figure(figsize=(8, 3.2), layout="constrained")
     axes = fig.subplots()
@@ -149,7 +149,7 @@ def trajectory(paths: Trajectory) -> tuple[Figure, str]:
 def comparison_curves(results: dict[str, Any]) -> tuple[Figure, str]:
     """(figure, sentence) of a comparison: test accuracy by epoch, mean over the seeds and the span between the
     extremes."""
-    from matplotlib.figure import Figure
+    from mytensor.optional import Figure
 
     fig = Figure(figsize=(8, 3.6), layout="constrained")
     axes = fig.subplots()
@@ -186,7 +186,7 @@ def roofline(
     -> operations a second that the machine can do at most. what: the machine. Source: Williams, Waterman and Patterson,
     "Roofline: an insightful visual performance model", Communications of the ACM 52 (2009).
     """
-    from matplotlib.figure import Figure
+    from mytensor.optional import Figure
 
     fig = Figure(figsize=(8, 4.2), layout="constrained")
     axes = fig.subplots()
@@ -217,10 +217,9 @@ def roofline(
 def ablation_bars(results: dict[str, Any]) -> tuple[Figure, str]:
     """(figure, sentence) of an ablation: the final accuracy of the reconstruction and of ours, and what each cause
     changes in it, with the standard deviation over the seeds."""
-    from matplotlib.figure import Figure
-
     from mytensor.compare.ablation import rows
     from mytensor.compare.causes import CAUSES
+    from mytensor.optional import Figure
 
     found = {row.causes: row for row in rows(results)}
     everything = frozenset().union(*found)

@@ -12,14 +12,13 @@ bits as one that never stopped.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +30,17 @@ from tqdm.auto import tqdm
 from mytensor.autograd import no_grad
 from mytensor.checkpoint import read_checkpoint, write_checkpoint
 from mytensor.data import CIFAR10_MEAN, CIFAR10_STD, Batches, ImageDataset
+from mytensor.files import claimed
 from mytensor.nn import Module
 from mytensor.nn import functional as F
 from mytensor.optim import SGD
+from mytensor.settings import real, whole
 from mytensor.tensor import Tensor, tensor
 
 EVALUATION_BATCH = 500  # images; larger ones are no faster and take more memory
+HISTORY = (
+    "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "lr", "seconds", "images_per_second",
+)  # fmt: skip
 REPORT_EVERY = 50  # steps between two readings of the loss for the progress bar
 
 
@@ -56,6 +60,34 @@ class Recipe:
     augment: bool = False
     mean: tuple[float, ...] = CIFAR10_MEAN
     std: tuple[float, ...] = CIFAR10_STD
+
+    def __post_init__(self) -> None:
+        """TypeError or ValueError in a sentence for what can't be trained with; numpy's numbers become Python's."""
+        checked: dict[str, Any] = {
+            "epochs": whole("epochs", self.epochs, 1),
+            "batch_size": whole("batch_size", self.batch_size, 1),
+            "milestones": tuple(sorted(whole("a milestone", epoch, 0) for epoch in self._each("milestones"))),
+            "seed": whole("seed", self.seed, 0, 2**64 - 1),
+            "mean": tuple(real("mean", value, least=-np.inf) for value in self._each("mean")),
+            "std": tuple(real("std", value, above=0) for value in self._each("std")),
+        }
+        checked |= {name: real(name, getattr(self, name)) for name in ("lr", "momentum", "weight_decay", "gamma")}
+        if len(checked["mean"]) != len(checked["std"]):
+            raise ValueError(f"mean and std want one number a channel each, got {self.mean} and {self.std}")
+        if not isinstance(self.augment, bool | np.bool_):
+            raise TypeError(f"augment must be True or False, got {self.augment!r}")
+        checked["augment"] = bool(self.augment)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def _each(self, name: str) -> Iterable[Any]:
+        """The numbers of a field that has several."""
+        values = getattr(self, name)
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise TypeError(
+                f"{name} must be several numbers, such as {Recipe.__dataclass_fields__[name].default}, got {values!r}"
+            )
+        return values
 
     def lr_at(self, epoch: int) -> float:
         """The learning rate of an epoch, counted from 0 (what MultiStepLR gives, as a function without a state)."""
@@ -98,13 +130,16 @@ class Trainer:
         checkpoint_every: int = 200,
         device: str | None = None,
     ):
+        for what, images in (("train_set", train_set), ("test_set", test_set)):
+            if len(images) == 0:
+                raise ValueError(f"Trainer: {what} holds no image; at least one is wanted")
+        self.checkpoint_every = whole("checkpoint_every", checkpoint_every, 1)
         self.model, self.train_set, self.test_set = model, train_set, test_set
         self.recipe = recipe = recipe or Recipe()
         if device is not None:
             model.to(device)
         self.device = device_of(model)
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
-        self.checkpoint_every = checkpoint_every
         self.optimizer = SGD(
             model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )
@@ -130,10 +165,18 @@ class Trainer:
 
         Ctrl-C (or the notebook's stop button) ends the run after the step under way, saves, and raises
         KeyboardInterrupt with a sentence that says how to go on.
+
+        OSError, before the first step, where the checkpoint can't be written or another run writes it.
         """
+        if self.epoch >= self.recipe.epochs:
+            return self.history
         total = self.recipe.epochs * len(self.batches)
         done = self.epoch * len(self.batches) + self.step
-        with tqdm(total=total, initial=done, disable=not progress, unit="step") as bar, _deferred_interrupt() as stop:
+        with (
+            nullcontext() if self.checkpoint is None else claimed(self.checkpoint),
+            tqdm(total=total, initial=done, disable=not progress, unit="step") as bar,
+            _deferred_interrupt() as stop,
+        ):
             while self.epoch < self.recipe.epochs:
                 self._train_epoch(bar, stop)
                 row = self._finish_epoch()
@@ -176,16 +219,9 @@ class Trainer:
         """Measure, note and save the epoch whose steps are done."""
         train_loss, train_accuracy = self._running.means()
         test_loss, test_accuracy = evaluate(self.model, self.test_set, self.recipe.mean, self.recipe.std)
-        row = {
-            "epoch": self.epoch + 1,
-            "train_loss": train_loss,
-            "train_accuracy": train_accuracy,
-            "test_loss": test_loss,
-            "test_accuracy": test_accuracy,
-            "lr": self.recipe.lr_at(self.epoch),
-            "seconds": self._seconds,
-            "images_per_second": len(self.train_set) / self._seconds,
-        }
+        lr, speed = self.recipe.lr_at(self.epoch), len(self.train_set) / self._seconds
+        values = (self.epoch + 1, train_loss, train_accuracy, test_loss, test_accuracy, lr, self._seconds, speed)
+        row = dict(zip(HISTORY, values, strict=True))
         self.history.append(row)
         self.epoch, self.step, self._seconds = self.epoch + 1, 0, 0.0
         self._running = _RunningSums(self.device)
@@ -230,22 +266,22 @@ class Trainer:
             raise ValueError(
                 "resume() needs the checkpoint file: Trainer(..., checkpoint='runs/lenet/checkpoint.safetensors')"
             )
-        tensors, state = read_checkpoint(self.checkpoint)
+        tensors, state = read_run(self.checkpoint)
         self._check_same_run(state)
-        weights = {name.removeprefix("model."): a for name, a in tensors.items() if name.startswith("model.")}
-        velocities = {name.removeprefix("velocity."): a for name, a in tensors.items() if name.startswith("velocity.")}
-        check_same_architecture(self.checkpoint, weights, self.model)
-        self.model.load_state_dict(weights)
+        weights, velocities = self._check_tensors(tensors)
         numbers = {name: number for number, (name, _) in enumerate(self.model.named_parameters())}
+        running = _RunningSums(self.device, **state["running"])
+        # All has been looked at: a checkpoint that is refused has changed nothing.
         self.optimizer.load_state_dict(
             {
                 "state": {numbers[name]: {"momentum_buffer": tensor(array)} for name, array in velocities.items()},
                 "param_groups": self.optimizer.state_dict()["param_groups"],
             }
         )
+        self.model.load_state_dict(weights)
         self.history = state["history"]
         self.epoch, self.step, self._seconds = state["epoch"], state["step"], state["seconds"]
-        self._running = _RunningSums(self.device, **state["running"])
+        self._running = running
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -264,10 +300,10 @@ class Trainer:
     def _check_same_run(self, state: dict[str, Any]) -> None:
         """ValueError unless the checkpoint's recipe and data are this run's; a warning where its kernels were
         others."""
-        ours = json.loads(json.dumps(dataclasses.asdict(self.recipe)))  # as JSON has it: tuples are lists
-        differing = [key for key in ours if key != "epochs" and ours[key] != state["recipe"].get(key)]
+        ours, theirs = dataclasses.asdict(self.recipe), dataclasses.asdict(state["recipe"])
+        differing = [key for key in ours if key != "epochs" and ours[key] != theirs[key]]
         if differing:
-            came = ", ".join(f"{key}={state['recipe'].get(key)}" for key in differing)
+            came = ", ".join(f"{key}={theirs[key]}" for key in differing)
             wanted = ", ".join(f"{key}={ours[key]}" for key in differing)
             raise ValueError(f"{self.checkpoint} was trained with {came}; this run has {wanted}. Use the same recipe.")
         if state["checksum"] != self.train_set.checksum:
@@ -275,12 +311,96 @@ class Trainer:
                 f"{self.checkpoint} was trained on other data ({state['source']}, checksum {state['checksum']}); "
                 f"this run has {self.train_set.source}, checksum {self.train_set.checksum}. Name the same data."
             )
+        step, count, steps = state["step"], state["running"]["count"], len(self.batches)
+        if step > steps or count != min(step * self.recipe.batch_size, len(self.train_set)):
+            raise ValueError(
+                f"{self.checkpoint} stands after {step} steps and {count} images of an epoch of {steps} steps, which "
+                "can't be; delete it and train afresh"
+            )
         if state["kernels"] != selected_kernels():
             warnings.warn(
                 f"{self.checkpoint} was trained with the kernels {state['kernels'] or 'selected by default'}, now "
                 f"{selected_kernels() or 'the default ones'} are selected: the run goes on, in other bits.",
                 stacklevel=3,
             )
+
+    def _check_tensors(self, tensors: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """(weights, velocities) by the parameters' names; ValueError unless they are this model's."""
+        parts: dict[str, dict[str, np.ndarray]] = {"model": {}, "velocity": {}}
+        for name, array in tensors.items():
+            part, _, rest = name.partition(".")
+            if part not in parts:
+                raise ValueError(
+                    f"{self.checkpoint} holds {name!r}, which is no weight and no velocity of a training run"
+                )
+            parts[part][rest] = array
+        weights, velocities = parts.values()
+        check_same_architecture(self.checkpoint or "", weights, self.model)
+        values = {name: value.cpu().numpy() for name, value in self.model.state_dict().items()}
+        for name, array in velocities.items():
+            if name not in dict(self.model.named_parameters()) or array.shape != values[name].shape:
+                raise ValueError(f"{self.checkpoint} holds a velocity {name} {array.shape}, which no parameter has")
+        for name, array in (*weights.items(), *velocities.items()):
+            if array.dtype != values[name].dtype:
+                raise ValueError(f"{self.checkpoint} holds {name} as {array.dtype}; the model has {values[name].dtype}")
+        return weights, velocities
+
+
+def read_run(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(arrays by name, state) of a training run's checkpoint, the state's "recipe" a Recipe.
+
+    FileNotFoundError where there is no file, ValueError where it is damaged or holds anything else.
+    """
+    tensors, state = read_checkpoint(path)
+    try:
+        _check_state(state)
+        return tensors, state | {"recipe": _recipe(state["recipe"])}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no state of a training run: {error}; delete it and train afresh") from error
+
+
+def _check_state(state: Any) -> None:
+    """TypeError or ValueError that says which of its entries is not what ``Trainer`` writes."""
+    kinds = {"model": str, "recipe": dict, "source": str, "checksum": str, "kernels": dict}
+    numbers = {"epoch", "step", "seconds"}
+    _check_names("its state", state, {*kinds, *numbers, "running", "history"})
+    for name, kind in kinds.items():
+        if not isinstance(state[name], kind):
+            raise TypeError(f"its {name} is {state[name]!r}")
+    whole("its epoch", state["epoch"], 0)
+    whole("its step", state["step"], 0)
+    real("its seconds", state["seconds"])
+    _check_names("its running sums", state["running"], ("loss", "correct", "count"))
+    _check_numbers("its running sums", state["running"], ("loss", "correct"))
+    whole("its count of images", state["running"]["count"], 0)
+    if not isinstance(state["history"], list) or len(state["history"]) != state["epoch"]:
+        raise ValueError(f"its history is not that of {state['epoch']} epoch(s)")
+    for row in state["history"]:
+        _check_names("a row of its history", row, HISTORY, others=True)
+        _check_numbers("a row of its history", row, HISTORY)
+
+
+def _check_names(what: str, found: Any, names: Iterable[str], others: bool = False) -> None:
+    """TypeError or ValueError unless it is a dict with these names; ``others``: it may have more."""
+    if not isinstance(found, dict):
+        raise TypeError(f"{what} is {found!r}")
+    wrong = sorted(set(names) - found.keys() if others else found.keys() ^ set(names))
+    if wrong:
+        raise ValueError(f"{what} lacks, or should not have: {', '.join(wrong)}")
+
+
+def _check_numbers(what: str, found: dict[str, Any], names: Iterable[str]) -> None:
+    """TypeError unless these are numbers; NaN and infinity are."""
+    for name in names:
+        value = found[name]
+        if not isinstance(value, float) and not (type(value) is int and abs(value) < 2**63):
+            raise TypeError(f"{name} in {what} is {value!r}")
+
+
+def _recipe(values: dict[str, Any]) -> Recipe:
+    """The recipe that ``dataclasses.asdict`` has taken apart."""
+    _check_names("its recipe", values, {field.name for field in dataclasses.fields(Recipe)})
+    return Recipe(**values)
 
 
 def selected_kernels() -> dict[str, str]:
@@ -325,8 +445,9 @@ def evaluate(
 ) -> tuple[float, float]:
     """(mean loss, accuracy) of a model on a whole data set, without gradients."""
     sums = _RunningSums(device_of(model))
-    for logits, labels in _outputs(model, dataset, mean, std):
-        sums.add(logits, F.cross_entropy(logits, labels), labels)
+    with _evaluation(model):
+        for logits, labels in _outputs(model, dataset, mean, std):
+            sums.add(logits, F.cross_entropy(logits, labels), labels)
     return sums.means()
 
 
@@ -334,19 +455,29 @@ def predict(
     model: Module, dataset: ImageDataset, mean: tuple[float, ...] = CIFAR10_MEAN, std: tuple[float, ...] = CIFAR10_STD
 ) -> np.ndarray:
     """The probability of each class for each image, float32 (N, classes), in the data set's order."""
-    outputs = _outputs(model, dataset, mean, std)
-    return np.concatenate([F.softmax(logits, 1).array.cpu().numpy() for logits, _ in outputs])
+    with _evaluation(model):
+        outputs = _outputs(model, dataset, mean, std)
+        return np.concatenate([F.softmax(logits, 1).array.cpu().numpy() for logits, _ in outputs])
+
+
+@contextmanager
+def _evaluation(model: Module) -> Iterator[None]:
+    """Inside, the model is in evaluation mode and records no graph; after it every part is in the mode that it had."""
+    modes = [(part, part.training) for part in model.modules()]
+    try:
+        with no_grad():
+            model.eval()
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def _outputs(model: Module, dataset: ImageDataset, mean, std) -> Iterator[tuple[Tensor, Tensor]]:
-    """(logits, labels) batch by batch, in the data set's order, in evaluation mode and without a graph."""
-    was_training = model.training
-    model.eval()
-    with no_grad():
-        batches = Batches(dataset, EVALUATION_BATCH, shuffle=False, mean=mean, std=std, device=device_of(model))
-        for images, labels in batches.epoch(0):
-            yield model(images), labels
-    model.train(was_training)
+    """(logits, labels) batch by batch, in the data set's order."""
+    batches = Batches(dataset, EVALUATION_BATCH, shuffle=False, mean=mean, std=std, device=device_of(model))
+    for images, labels in batches.epoch(0):
+        yield model(images), labels
 
 
 def device_of(model: Module) -> str:

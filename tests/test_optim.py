@@ -96,6 +96,7 @@ def test_schedule_state():
     other = mt.optim.SGD([mt.zeros(2, requires_grad=True)], lr=0.8)
     twin = mt.optim.lr_scheduler.StepLR(other, 100)
     twin.load_state_dict(schedule.state_dict())
+    other.load_state_dict(sgd.state_dict())  # the rates themselves are the optimizer's
     assert twin.get_last_lr() == schedule.get_last_lr() == [0.2]
     for each in (schedule, twin):
         each.step()

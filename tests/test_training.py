@@ -79,6 +79,41 @@ def test_two_runs_give_the_same_bits_for_any_number_of_threads(augment):
     assert_same_run(runs[0], runs[2])
 
 
+class Watched(mt.nn.Module):
+    """A model of several parts that notes in which modes it is called, and can fail there."""
+
+    def __init__(self, fails=False):
+        super().__init__()
+        self.body = mt.nn.Sequential(mt.nn.Flatten(), mt.nn.Sequential(mt.nn.Linear(3072, 10), mt.nn.ReLU()))
+        self.fails, self.seen = fails, []
+
+    def forward(self, x):
+        self.seen.append((any(part.training for part in self.modules()), mt.is_grad_enabled()))
+        if self.fails:
+            raise RuntimeError("planted")
+        return self.body(x)
+
+
+@pytest.mark.parametrize("measure", [evaluate, predict], ids=["evaluate", "predict"])
+@pytest.mark.parametrize("fails", [False, True], ids=["well", "fails"])
+@pytest.mark.parametrize("of_whole", [True, False], ids=["training", "evaluating"])
+def test_measuring_leaves_every_part_in_its_mode(measure, fails, of_whole, rng):
+    """Each part has a mode of its own, which a failure doesn't change either; nor does it leave gradients off."""
+    model = Watched(fails).train(of_whole)
+    for part in list(model.modules())[1:]:
+        part.training = bool(rng.integers(2))
+    model.body.training = not of_whole
+    before = [part.training for part in model.modules()]
+    if fails:
+        with pytest.raises(RuntimeError, match="planted"):
+            measure(model, TEST)
+    else:
+        measure(model, TEST)
+    assert model.seen == [(False, False)], "it was called in evaluation mode, without a graph"
+    assert [part.training for part in model.modules()] == before
+    assert mt.is_grad_enabled()
+
+
 def test_seeds_matter():
     a, b = trainer(Recipe(epochs=1)), trainer(Recipe(epochs=1, seed=1))
     a.fit(progress=False), b.fit(progress=False)

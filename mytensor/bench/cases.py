@@ -13,10 +13,10 @@ from typing import Any
 
 import mytensor_backend as backend
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-aten = torch.ops.aten
+from mytensor.optional import torch
+
+F, aten = torch.nn.functional, torch.ops.aten
 
 Bound = Callable[[float, torch.Tensor, Sequence[torch.Tensor]], "torch.Tensor | float"]
 EPS = float(np.finfo(np.float32).eps)

@@ -7,9 +7,9 @@ from statistics import median
 from typing import Any
 
 import mytensor_backend as backend
-import torch
 
 from mytensor.bench.clock import cache_bytes, torch_precision
+from mytensor.optional import torch
 from mytensor.timing import measure
 
 

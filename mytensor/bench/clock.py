@@ -13,8 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
-
+from mytensor.optional import torch
 from mytensor.timing import measure
 
 ROUNDS = 5  # how often the contestants take turns

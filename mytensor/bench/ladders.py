@@ -11,14 +11,17 @@ from typing import Any
 
 import mytensor_backend as backend
 import numpy as np
-import torch
 
 from mytensor.bench.cases import CASES, Case
 from mytensor.bench.ceilings import measured_ceilings
 from mytensor.bench.clock import Contestant, sets_of_arguments, take_turns, torch_precision
 from mytensor.bench.results import FORMAT, row_text, save_results, spread
+from mytensor.compare.results import results_file
+from mytensor.devices import require_device
 from mytensor.doctor import cpu_model, git_commit, nvidia_driver, versions
 from mytensor.kernels import use_kernel
+from mytensor.optional import torch
+from mytensor.settings import real
 
 # What the tensor cores' rungs round both factors to within, and the ceiling that they are measured against.
 ROUNDED = {
@@ -55,9 +58,16 @@ def run(
     """
     if device not in ("cpu", "cuda"):
         raise ValueError(f"bench: device is {device!r}; wanted 'cpu' or 'cuda' (the emulator has no speed to measure)")
-    if device == "cuda":
-        _require_gpu()
+    require_device(device, "bench", beside_torch=True)
+    real("budget", budget, above=0)
+    if step and (ops or sizes):
+        raise ValueError("bench: step measures the whole step of LeNet, no ops and no sizes; leave one of them out")
     chosen = [] if step else _choose(CASES if cases is None else cases, device, ops, sizes)
+    with results_file(json):
+        return _measure(chosen, device, json, step, budget, command, seed)
+
+
+def _measure(chosen, device, json, step, budget, command, seed) -> dict[str, Any]:
     results: dict[str, Any] = circumstances(device, command) | {"ceilings": measured_ceilings(device), "rows": []}
     threads = torch.get_num_threads()
     benchmark = torch.backends.cudnn.benchmark
@@ -80,16 +90,6 @@ def run(
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = benchmark
     return results
-
-
-def _require_gpu() -> None:
-    """ValueError that says who does not see the GPU."""
-    found = backend.cuda_info()
-    if not found["gpus"]:
-        why = found["problem"] if found["built"] else "the backend was built without CUDA"
-        raise ValueError(f"bench: there is no GPU to measure on: {why}; --device cpu measures the processor")
-    if not torch.cuda.is_available():
-        raise ValueError(f"bench: our backend sees a GPU, but PyTorch {torch.__version__} does not: nothing to compare")
 
 
 def circumstances(device: str, command: str | None) -> dict[str, Any]:
@@ -120,16 +120,15 @@ def _choose(cases: Sequence[Case], device: str, ops: Sequence[str] | None, sizes
     known = sorted({case.op for case in cases})
     if wrong := sorted(set(ops or []) - set(known)):
         raise ValueError(f"bench: no op {', '.join(wrong)} is measured; these are: {', '.join(known)}")
-    chosen = [
-        case
-        for case in cases
-        if device in case.devices
-        and (ops is None or case.op in ops)
-        and (sizes is None or any(text in case.size for text in sizes))
-    ]
+    chosen = [case for case in cases if device in case.devices and (ops is None or case.op in ops)]
     if not chosen:
-        raise ValueError(f"bench: nothing on {device} is called {sizes}; `--ops` alone lists an op's sizes as it goes")
-    return chosen
+        raise ValueError(f"bench: no size of {', '.join(ops or known)} is measured on {device}")
+    for text in sizes or []:
+        if not any(text in case.size for case in chosen):
+            raise ValueError(
+                f"bench: nothing on {device} is called {text!r}; `--ops` alone lists an op's sizes as it goes"
+            )
+    return [case for case in chosen if sizes is None or any(text in case.size for text in sizes)]
 
 
 def time_case(case: Case, device: str, budget: float = 0.5, seed: int = 0) -> list[dict[str, Any]]:

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 import mytensor as mt
 from mytensor.bench.clock import Contestant, take_turns, torch_precision
 from mytensor.bench.results import spread
 from mytensor.compare.twin import TorchLeNet, copy_weights, torch_recipe
 from mytensor.optim import SGD
+from mytensor.optional import torch
 from mytensor.training import Recipe
 
+F = torch.nn.functional
 BATCHES = 8  # different ones, used in turn
 Step = Callable[[], Any]  # one step on the next batch; its result's .item() is the loss
 

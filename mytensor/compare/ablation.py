@@ -23,9 +23,11 @@ from typing import Any
 import mytensor_backend as backend
 
 from mytensor.compare.causes import CAUSES, SCALINGS, UNTUNED_KERNELS, Assumptions, train
-from mytensor.compare.results import LAST_EPOCHS, read_json, write_json
+from mytensor.compare.results import LAST_EPOCHS, check_entries, read_json, results_file, write_json
 from mytensor.data import ImageDataset, cifar10
+from mytensor.devices import require_device
 from mytensor.doctor import git_commit, machine, versions
+from mytensor.settings import different_seeds
 from mytensor.training import Recipe
 
 FORMAT = "mytensor ablation 1"
@@ -81,6 +83,9 @@ def ablate(
     what it lacks is run, so that a long one can be cut in parts by their seeds. Seeds come first: an ablation that is
     stopped has all configurations of the seeds it finished.
     """
+    if unknown := set(causes) - CAUSES.keys():
+        raise ValueError(f"there is no cause {', '.join(sorted(unknown))}; there are: {', '.join(CAUSES)}")
+    causes = tuple(dict.fromkeys(causes))
     configurations = all_combinations(causes) if combinations else one_at_a_time(causes)
     assumptions = assumptions or Assumptions()
     wanted = [(sorted(chosen), assumptions) for chosen in configurations]
@@ -111,8 +116,14 @@ def sweep_grid() -> list[Assumptions]:
 
 
 def _run(data, epochs, seeds, device, wanted, path, times, command) -> dict[str, Any]:
+    require_device(device, "ablate")
+    recipe, seeds = Recipe(epochs=epochs), different_seeds(seeds)
+    with results_file(path):
+        return _train_all(data, recipe, seeds, device, wanted, path, times, command)
+
+
+def _train_all(data, recipe, seeds, device, wanted, path, times, command) -> dict[str, Any]:
     train_set, test_set = data if isinstance(data, tuple) else (cifar10(data, train=True), cifar10(data, train=False))
-    recipe = Recipe(epochs=epochs)
     results: dict[str, Any] = {
         "format": FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -174,6 +185,7 @@ def _key(run: dict[str, Any]) -> tuple:
 def _runs_of_the_same(before: dict[str, Any], now: dict[str, Any], path) -> list[dict[str, Any]]:
     """The runs of a file, if they may stand beside those that are to come; ValueError that says what differs."""
     same = ("commit", "machine", "versions", "untuned_kernels", "times", "data", "recipe")
+    check_entries(path, before, now)
     now = json.loads(json.dumps(now))
     if differing := [key for key in same if before[key] != now[key]]:
         raise ValueError(

@@ -20,6 +20,7 @@ import mytensor_backend as backend
 import mytensor as mt
 from mytensor.data import Batches, ImageDataset
 from mytensor.nn import functional as F
+from mytensor.settings import real
 from mytensor.tensor import Tensor
 from mytensor.training import Recipe, Trainer, evaluate, set_lr
 
@@ -120,6 +121,8 @@ class Assumptions:
     scaling: str = "classes"
 
     def __post_init__(self):
+        for bound in (self.low, self.high):
+            real("a bound of the uniform draw", bound, least=-math.inf)
         if not self.low < self.high:
             raise ValueError(f"the range of a uniform draw: got [{self.low}, {self.high}), wanted low < high")
         if self.scaling not in SCALINGS:

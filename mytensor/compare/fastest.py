@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 import mytensor as mt
 from mytensor.compare.sides import Torch
 from mytensor.compare.twin import TorchLeNet, copy_weights
 from mytensor.data import ImageDataset
+from mytensor.optional import torch
 from mytensor.training import Recipe, set_lr
 
 WARM_UP = 11  # steps before a step is captured or timed: compiling, cuDNN's choice of kernels, the velocities

@@ -91,11 +91,10 @@ def _train_torch(
     dataset: ImageDataset, recipe: Recipe, threads: int, device: str, resident_uint8: bool, best: str | None
 ) -> dict[str, int]:
     """As ``_train_ours``. best: the mode's name."""
-    import torch
-
     from mytensor.compare.fastest import Step, cudnn_benchmark, mode_named
     from mytensor.compare.sides import torch_device
     from mytensor.compare.twin import TorchLeNet, normalised, torch_recipe
+    from mytensor.optional import torch
 
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
+
+from mytensor.files import claimed, from_json, to_json, write_whole
 
 FORMAT = "mytensor comparison 1"
 LAST_EPOCHS = 5  # over which the spread of a curve is taken
@@ -28,23 +30,33 @@ def save_results(results: dict[str, Any], path: str | os.PathLike) -> None:
 
 def write_json(content: dict[str, Any], path: str | os.PathLike) -> None:
     """Write a JSON file, all of it or nothing; its folder is made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    write_whole(path, f"{to_json(content, indent=1)}\n".encode())
+
+
+def results_file(path: str | os.PathLike | None) -> AbstractContextManager[None]:
+    """Around a measurement: its file, if it has one, is its own (see ``claimed``)."""
+    return nullcontext() if path is None else claimed(path)
 
 
 def read_json(path: str | os.PathLike, wanted_format: str, command: str) -> dict[str, Any]:
     """Results of a format from a file that ``python -m mytensor COMMAND`` wrote; ValueError where it holds something
     else."""
     try:
-        results = json.loads(Path(path).read_text(encoding="utf-8"))
+        results = from_json(Path(path).read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is no JSON file ({error})") from error
     if not isinstance(results, dict) or results.get("format") != wanted_format:
         raise ValueError(f"{path} holds no results of `python -m mytensor {command}`")
     return results
+
+
+def check_entries(path: str | os.PathLike, held: dict[str, Any], fresh: dict[str, Any]) -> None:
+    """ValueError unless a file has all entries that fresh results have, and its runs are results of runs."""
+    if missing := sorted(fresh.keys() - held.keys()):
+        raise ValueError(f"{path} is damaged: it lacks {', '.join(missing)}; name another file, or remove that one")
+    runs = held["runs"]
+    if not isinstance(runs, list) or not all(isinstance(run, dict) and "seed" in run for run in runs):
+        raise ValueError(f"{path} is damaged: its runs are none; name another file, or remove that one")
 
 
 def load_results(path: str | os.PathLike) -> dict[str, Any]:

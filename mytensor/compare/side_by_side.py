@@ -11,17 +11,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import mytensor_backend as backend
-import torch
 
 import mytensor as mt
 from mytensor.compare.fastest import Step, TorchBest, fastest
 from mytensor.compare.memory import peak_memory
-from mytensor.compare.results import FORMAT, load_results, save_results
+from mytensor.compare.results import FORMAT, check_entries, load_results, results_file, save_results
 from mytensor.compare.sides import Ours, Side, Torch, TorchDataLoader, torch_device
 from mytensor.compare.trajectories import trajectory
 from mytensor.compare.twin import normalised
 from mytensor.data import ImageDataset, cifar10
+from mytensor.data.download import import_torchvision
+from mytensor.devices import require_device
 from mytensor.doctor import git_commit, machine, versions
+from mytensor.optional import torch
+from mytensor.settings import different_seeds, whole
 from mytensor.training import Recipe, Trainer, audit, selected_kernels
 
 # Seconds between two blocks. On the CPU idle OpenMP threads spin for a while, and must not spin into the other's time;
@@ -67,12 +70,31 @@ def run(
     losses stay there until the epoch is over. Only training steps are timed, not the evaluation, and the clock waits
     for the device. TF32 is off on torch's side, as ours computes in float32.
     """
+    require_device(device, "compare", beside_torch=True)
+    recipe, seeds = Recipe(epochs=epochs), different_seeds(seeds)
+    threads = backend.get_num_threads() if threads is None else whole("threads", threads, 1)
+    whole("dataloader_epochs", dataloader_epochs, 0)
+    whole("dataloader_workers", dataloader_workers or 0, 0)
+    whole("trajectory_steps", trajectory_steps, 1)
+    if dataloader_epochs:
+        import_torchvision()  # before any work: it says what to install where it is missing
+    if resume and json is None:
+        raise ValueError("resume: name the file to go on with (--json FILE)")
+    with results_file(json):
+        return _run(
+            data, recipe, seeds, threads, json, dataloader_epochs, memory, trajectory_steps, command, device, best,
+            dataloader_workers, resume,
+        )  # fmt: skip
+
+
+def _run(
+    data, recipe, seeds, threads, json, dataloader_epochs, memory, trajectory_steps, command, device, best,
+    dataloader_workers, resume,
+) -> dict[str, Any]:  # fmt: skip
     train_set, test_set = data if isinstance(data, tuple) else (cifar10(data, train=True), cifar10(data, train=False))
-    threads = threads or backend.get_num_threads()
     threads_before = backend.get_num_threads(), torch.get_num_threads()
     best = device == "cuda" if best is None else best
     workers = (2 if device == "cuda" else 0) if dataloader_workers is None else dataloader_workers
-    recipe = Recipe(epochs=epochs)
     results: dict[str, Any] = {
         "format": FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -133,11 +155,10 @@ def run(
     return results
 
 
-def _resumed(path: str | os.PathLike | None, fresh: dict[str, Any]) -> dict[str, Any]:
+def _resumed(path: str | os.PathLike, fresh: dict[str, Any]) -> dict[str, Any]:
     """The results in the file, which note that they are added to. fresh: what a new comparison would note."""
-    if path is None:
-        raise ValueError("resume: name the file to go on with (--json FILE)")
     held = load_results(path)
+    check_entries(path, held, fresh)
     for what in ("machine", "versions", "kernels", "data", "recipe"):
         here = json_format.loads(json_format.dumps(fresh[what]))  # tuples become lists, as in the file
         if held[what] != here:

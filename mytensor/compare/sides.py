@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import mytensor_backend as backend
-import torch
 
 import mytensor as mt
 from mytensor.compare.twin import PerImage, TorchLeNet, copy_weights, mean_loss_and_accuracy, torch_recipe
 from mytensor.data import Batches, ImageDataset
+from mytensor.optional import torch
 from mytensor.training import Recipe, Trainer, evaluate, set_lr
 
 FIRST_LOSSES = 200  # steps of the first epoch whose losses are kept
@@ -151,7 +151,7 @@ class TorchDataLoader(Torch):
         self.dataset = PerImage(self.train_set, self.recipe)
 
     def batches(self, epoch: int) -> Iterable[Sequence[torch.Tensor]]:
-        generator = torch.Generator().manual_seed(self.recipe.seed * 1000 + epoch)
+        generator = torch.Generator().manual_seed((self.recipe.seed * 1000 + epoch) % 2**63)
         loader = torch.utils.data.DataLoader(
             self.dataset, self.recipe.batch_size, shuffle=True, generator=generator, num_workers=self.workers
         )

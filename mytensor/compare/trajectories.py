@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 import mytensor as mt
 from mytensor.compare.sides import torch_device
 from mytensor.compare.twin import TorchLeNet, copy_weights, torch_recipe
 from mytensor.data import ImageDataset
+from mytensor.optional import torch
 from mytensor.training import Recipe, Trainer, train_step
 
 # Ours may be so many times as far from float64 as PyTorch in float32: rounding differs, and a ReLU or a maximum that

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import nn
 
 import mytensor as mt
 from mytensor.data import ImageDataset
 from mytensor.data.download import import_torchvision
+from mytensor.optional import torch
 from mytensor.training import Recipe
+
+nn = torch.nn
 
 
 class TorchLeNet(nn.Module):
@@ -59,7 +60,7 @@ class PerImage(torch.utils.data.Dataset):
     through PIL, conversion and normalisation on its own when it is asked for."""
 
     def __init__(self, dataset: ImageDataset, recipe: Recipe):
-        from PIL import Image
+        from mytensor.optional import Image
 
         transforms = import_torchvision().transforms
         self.to_pil = Image.fromarray

@@ -44,14 +44,12 @@ def import_torchvision() -> ModuleType:
     exist" (pytorch/vision issue 9085). Declaring the missing operators' signatures lets the pure-Python part, data sets
     among it, import; the operators themselves stay unavailable. Where torchvision imports by itself nothing is changed.
     """
-    import torch
+    from mytensor.optional import torch
 
     declared: set[str] = set()
     while True:
         try:
-            import torchvision
-            import torchvision.datasets
-            import torchvision.transforms
+            from mytensor.optional import torchvision
 
             return torchvision
         except RuntimeError as error:

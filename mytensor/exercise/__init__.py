@@ -35,7 +35,7 @@ def ask(number: str, given: Any) -> None:
     print(verdict)
     if verdict.picture is not None:
         with contextlib.suppress(ImportError):  # outside a notebook there may be nothing to show it in
-            from IPython.display import display
+            from mytensor.optional import display
 
             display(verdict.picture)
     if problem := Progress.here().remember(number, verdict.state):

@@ -18,7 +18,7 @@ def picture_of(result: str, difference: Difference) -> Picture | None:
     """
     if difference.got.ndim < 2 or max(difference.got.shape[-2:]) > _LARGEST:
         return None
-    from matplotlib.figure import Figure
+    from mytensor.optional import Figure
 
     plane = difference.first[:-2]
     got, want, wrong = (array[plane] for array in (difference.got, difference.want, difference.wrong))

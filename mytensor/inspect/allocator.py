@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import mytensor_backend as backend
-import traitlets
 
 from mytensor.inspect.widget import Inspector, script
+from mytensor.optional import traitlets
 
 KIB = 1024
 
@@ -178,7 +178,7 @@ class AllocatorInspector(Inspector):
         )
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         figure = Figure(figsize=(6.5, 0.36 * max(1, len(self.blocks)) + 0.6))
         axes = figure.subplots()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import traitlets
-
 from mytensor.compare.ablation import Row, rows
 from mytensor.compare.causes import CAUSES
 from mytensor.inspect.widget import Inspector, script
+from mytensor.optional import traitlets
 
 
 class CausesInspector(Inspector):
@@ -58,7 +57,7 @@ class CausesInspector(Inspector):
         return f"{head}test accuracy {100 * numbers['accuracy']:.2f}{spread} % on {self.about}."
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         figure = Figure(figsize=(7.6, 0.34 * len(self.runs) + 0.9 if len(self.runs) <= 20 else 5.2))
         axes = figure.subplots()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 import numpy as np
-import traitlets
 
 from mytensor.inspect.im2col import numbers
 from mytensor.inspect.widget import Inspector, script
+from mytensor.optional import traitlets
 
 
 class ConvBackwardInspector(Inspector):
@@ -67,7 +67,7 @@ class ConvBackwardInspector(Inspector):
         )
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         (height, width), (out_height, out_width), (_, kernel_width) = self.shape, self.output_shape, self.kernel
         one_hot = np.zeros(out_height * out_width)

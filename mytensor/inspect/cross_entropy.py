@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipywidgets
 import mytensor_backend as backend
 import numpy as np
 
 from mytensor.inspect.widget import StillPicture, png
+from mytensor.optional import ipywidgets
 
 KERNELS = ("naive", "log_sum_exp")
 
@@ -63,7 +63,7 @@ class CrossEntropyInspector(StillPicture, ipywidgets.VBox):
         return f"Logits {logits}, right class {self.target}: the loss is {losses}; {verdict}."
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         classes = np.arange(len(self.sliders))
         figure = Figure(figsize=(7.2, 2.6), layout="constrained")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipywidgets
 import mytensor_backend as backend
 import numpy as np
 
 from mytensor.inspect.widget import StillPicture, png
+from mytensor.optional import ipywidgets
 
 
 class FeatureMaps(StillPicture, ipywidgets.VBox):
@@ -54,7 +54,7 @@ class FeatureMaps(StillPicture, ipywidgets.VBox):
         )
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         name, weight = self._names[self.filter.value], self._weight[self.filter.value]
         figure = Figure(figsize=(8.4, 2.9), layout="constrained")

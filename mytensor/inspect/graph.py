@@ -7,10 +7,10 @@ from typing import Any
 
 import mytensor_backend as backend
 import numpy as np
-import traitlets
 
 from mytensor import autograd
 from mytensor.inspect.widget import Inspector, script
+from mytensor.optional import traitlets
 from mytensor.tensor import Tensor
 
 
@@ -50,7 +50,7 @@ class GraphInspector(Inspector):
         )
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         figure = Figure(figsize=(1.35 * (1 + max(node["x"] for node in self.nodes)), 0.8 + 0.9 * _tallest(self.nodes)))
         axes = figure.subplots()

@@ -6,9 +6,9 @@ from typing import Any
 
 import mytensor_backend as backend
 import numpy as np
-import traitlets
 
 from mytensor.inspect.widget import Inspector, script
+from mytensor.optional import traitlets
 
 
 class Im2colInspector(Inspector):
@@ -78,7 +78,7 @@ class Im2colInspector(Inspector):
         )
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         channels, height, width = self.shape
         rows, columns, _ = self.matrix_shape
@@ -109,7 +109,7 @@ class Im2colInspector(Inspector):
 
 def numbers(axes, values: np.ndarray, chosen: np.ndarray, limits: dict) -> None:
     """Draws a small matrix with its numbers, NaN as an empty 0; outlines the chosen elements."""
-    from matplotlib.patches import Rectangle
+    from mytensor.optional import Rectangle
 
     axes.imshow(values, cmap="Blues", **limits)
     axes.set_xticks([])

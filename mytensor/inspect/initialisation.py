@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import traitlets
 
 from mytensor.inspect.widget import Inspector, script
 from mytensor.nn import Conv2d, Linear, Module, init
 from mytensor.nn import functional as F
+from mytensor.optional import traitlets
 from mytensor.tensor import Tensor
 
 Start = Callable[[Module], object]
@@ -107,7 +107,7 @@ def style_of(place: int) -> dict:
 
 def deviations_figure(found: dict[str, list[Signals]], what: str):
     """(figure, sentence): the standard deviations of outputs and gradients, layer by layer, a line for each start."""
-    from matplotlib.figure import Figure
+    from mytensor.optional import Figure
 
     fig = Figure(figsize=(9, 3.6), layout="constrained")
     fig.suptitle(what, fontsize=10)
@@ -211,7 +211,7 @@ class InitInspector(Inspector):
         )
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         figure = Figure(figsize=(8.2, 0.42 * len(self.layers) + 1.2), layout="constrained")
         centres = (np.array(self.edges[1:]) + np.array(self.edges[:-1])) / 2

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import traitlets
 
 from mytensor.inspect.im2col import numbers
 from mytensor.inspect.widget import Inspector, script
+from mytensor.optional import traitlets
 
 
 class SharedMemory(Inspector):
@@ -55,7 +55,7 @@ class SharedMemory(Inspector):
         return "; ".join(f"memory {place} is seen by {' and '.join(names)}" for place, names in groups.items()) + "."
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         figure = Figure(figsize=(0.42 * self.shape[1] * len(self.names) + 1.5, 0.42 * self.shape[0] + 0.4))
         for axes, name, place, values in zip(

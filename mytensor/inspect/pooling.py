@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 import numpy as np
-import traitlets
 
 from mytensor.inspect.im2col import numbers
 from mytensor.inspect.widget import Inspector, script
+from mytensor.optional import traitlets
 
 
 class PoolingInspector(Inspector):
@@ -63,7 +63,7 @@ class PoolingInspector(Inspector):
         )
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         height, width = self.shape
         figure = Figure(figsize=(0.34 * (2 * width + 2 * self.pooled_shape[1] + 4), 0.34 * (height + 1)))

@@ -6,12 +6,12 @@ from typing import Any
 
 import mytensor_backend as backend
 import numpy as np
-import traitlets
 
 from mytensor import simt
 from mytensor.inspect.im2col import numbers
 from mytensor.inspect.widget import Inspector, script
 from mytensor.kernels import use_kernel
+from mytensor.optional import traitlets
 
 NOTHING = -1  # the thread made no access: its pixel is padding, or it stands beyond the last element
 
@@ -82,7 +82,7 @@ class Im2colThreads(Inspector):
         )
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         channels, height, width = self.shape
         rows, columns = self.matrix_shape

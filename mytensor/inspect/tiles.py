@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 import numpy as np
-import traitlets
 
 from mytensor import simt
 from mytensor.inspect.widget import Inspector, script
 from mytensor.kernels import use_kernel
+from mytensor.optional import traitlets
 
 NOTHING = -1  # beyond the matrix: the thread copies a zero
 KERNEL = "tiled"  # of matmul
@@ -83,8 +83,7 @@ class TileWalk(Inspector):
         )
 
     def still(self):
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Rectangle
+        from mytensor.optional import Figure, Rectangle
 
         m, k, n = self.shape
         figure = Figure(figsize=(6.4, 6.4))

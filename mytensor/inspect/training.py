@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
 import numpy as np
 
 from mytensor import plots
 from mytensor.data import ImageDataset
 from mytensor.inspect.widget import StillPicture, png
+from mytensor.optional import ipywidgets
 
 if TYPE_CHECKING:
     from mytensor.training import Trainer
@@ -81,7 +81,7 @@ class MistakesInspector(StillPicture, ipywidgets.VBox):
         )
 
     def still(self):
-        from matplotlib.figure import Figure
+        from mytensor.optional import Figure
 
         probabilities, label = self._probabilities[self.chosen], self._dataset.labels[self.chosen]
         classes = self._dataset.classes

@@ -10,7 +10,7 @@ import io
 import pathlib
 from typing import TYPE_CHECKING
 
-import anywidget
+from mytensor.optional import anywidget
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

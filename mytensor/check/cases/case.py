@@ -90,7 +90,7 @@ class Case:
     def evaluate(self, arguments: Arrays, upstream: np.ndarray | None) -> Arrays:
         """The reference's output for these arguments, and with an upstream gradient its gradients, in float64."""
         # On the CPU in float64, so TF32, which torch may use for float32 on a GPU, plays no part.
-        import torch
+        from mytensor.optional import torch
 
         def tensor(values: np.ndarray) -> torch.Tensor:
             return torch.tensor(values.astype(np.float64) if values.dtype.kind == "f" else values)

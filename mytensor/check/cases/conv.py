@@ -43,7 +43,7 @@ def _convolution(
     groups: int = 1,
     **options: Any,
 ) -> Case:
-    import torch
+    from mytensor.optional import torch
 
     arguments: Arrays = {"input": draw.normal(*input_shape), "weight": draw.normal(*weight_shape)}
     if with_bias:
@@ -75,7 +75,7 @@ _WINDOWS: tuple[Options, ...] = (
 @family("unfold", "outputs exactly, gradients " + SUM, mutants.PADDING_OFF_BY_ONE)
 def _unfold(draw: Draw) -> Iterator[Case]:
     """function(input, kernel_size=, dilation=, padding=, stride=), as torch.nn.functional.unfold."""
-    import torch
+    from mytensor.optional import torch
 
     for shape in _IMAGES:
         for options in _WINDOWS:
@@ -86,7 +86,7 @@ def _unfold(draw: Draw) -> Iterator[Case]:
 @family("fold", SUM, mutants.FOLD_OVERWRITES)
 def _fold(draw: Draw) -> Iterator[Case]:
     """function(columns, output_size=, kernel_size=, dilation=, padding=, stride=), as torch.nn.functional.fold."""
-    import torch
+    from mytensor.optional import torch
 
     for batch, channels, *size in _IMAGES:
         for options in _WINDOWS:

@@ -18,7 +18,7 @@ _SHAPES: tuple[tuple[int, ...], ...] = ((3, 5, 7), (67,), (0, 4), ())
 @family("relu", EXACT)
 def _relu(draw: Draw) -> Iterator[Case]:
     """function(input)."""
-    import torch
+    from mytensor.optional import torch
 
     for values in (draw.normal(3, 5, 7), draw.tied(67), draw.normal(0, 3)):
         yield Case({"input": values}, torch.nn.functional.relu, length=0)
@@ -44,7 +44,7 @@ def _register_pointwise(name: str, length: int, positive: bool) -> None:
     @family(name, f"|error| <= {2 * length}·eps·|result|" if length else EXACT)
     def draw_cases(draw: Draw) -> Iterator[Case]:
         """function(input)."""
-        import torch
+        from mytensor.optional import torch
 
         function = getattr(torch, name)
         for shape in _SHAPES:
@@ -67,7 +67,7 @@ def _register_saturating(name: str) -> None:
     @family(name, "|error| <= 8·eps·|result|, gradients 8·eps·|upstream|")
     def draw_cases(draw: Draw) -> Iterator[Case]:
         """function(input)."""
-        import torch
+        from mytensor.optional import torch
 
         extreme = np.array([-90, -1e-3, 0, 1e-3, 90], draw.dtype)
         for values in (*(3 * draw.normal(*shape) for shape in _SHAPES), extreme):
@@ -106,7 +106,7 @@ def _register_binary(name: str) -> None:
     @family(name, "outputs 2·eps·|result|, gradients " + SUM)
     def draw_cases(draw: Draw) -> Iterator[Case]:
         """function(a, b)."""
-        import torch
+        from mytensor.optional import torch
 
         function = getattr(torch, name)
         draw_first, draw_second, output_length = _BINARY[name]
@@ -137,7 +137,7 @@ def _register_comparison(name: str) -> None:
     @family(name, EXACT)
     def draw_cases(draw: Draw) -> Iterator[Case]:
         """function(a, b) -> uint8, 1 where it holds."""
-        import torch
+        from mytensor.optional import torch
 
         for first, second in _BROADCASTS:
             yield Case({"a": draw.tied(*first), "b": draw.tied(*second)}, getattr(torch, name), trainable=[], length=0)
@@ -150,7 +150,7 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
 @family("where", "outputs exactly, gradients " + SUM)
 def _where(draw: Draw) -> Iterator[Case]:
     """function(mask, a, b), mask uint8."""
-    import torch
+    from mytensor.optional import torch
 
     shapes: tuple[tuple[tuple[int, ...], ...], ...] = (
         # mask, a, b

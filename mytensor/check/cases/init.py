@@ -39,7 +39,7 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
 )
 def _kaiming_uniform(draw: Draw) -> Iterator[Case]:
     """function(weight, a=, mode=, nonlinearity=) fills the weight, as torch.nn.init.kaiming_uniform_."""
-    import torch
+    from mytensor.optional import torch
 
     for options in _KAIMING_OPTIONS:
         gain = torch.nn.init.calculate_gain(options["nonlinearity"], options.get("a"))

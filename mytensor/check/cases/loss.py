@@ -32,7 +32,7 @@ def _targets(draw: Draw) -> Iterator[tuple[np.ndarray, np.ndarray, Options]]:
 @family("nll_loss", SUM, mutants.LOSS_DIVIDED_TWICE, mutants.IGNORED_COUNTED)
 def _nll_loss(draw: Draw) -> Iterator[Case]:
     """function(input, target, weight=, reduction=, ignore_index=), as torch.nn.functional.nll_loss."""
-    import torch
+    from mytensor.optional import torch
 
     for scores, target, options in _targets(draw):
         length = 0 if options.get("reduction") == "none" and "weight" not in options else max(1, target.size) + 2
@@ -48,7 +48,7 @@ def _nll_loss(draw: Draw) -> Iterator[Case]:
 )
 def _cross_entropy(draw: Draw) -> Iterator[Case]:
     """function(input, target, weight=, reduction=, ignore_index=, label_smoothing=), as torch's cross_entropy."""
-    import torch
+    from mytensor.optional import torch
 
     cases = list(_targets(draw))
     cases += [(scores, target, {**options, "label_smoothing": 0.2}) for scores, target, options in cases]

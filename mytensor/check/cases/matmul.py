@@ -12,7 +12,7 @@ from mytensor.check.cases.family import SUM, family
 @family("matmul", SUM, mutants.LAST_TERM_DROPPED)
 def _matmul(draw: Draw) -> Iterator[Case]:
     """function(a, b): (m, k) @ (k, n), or a batch of them."""
-    import torch
+    from mytensor.optional import torch
 
     sizes: tuple[tuple[tuple[int, ...], int, int, int], ...] = (
         # batch, m, k, n
@@ -33,7 +33,7 @@ def _matmul(draw: Draw) -> Iterator[Case]:
 @family("linear", SUM, mutants.BIAS_FORGOTTEN, mutants.LAST_TERM_DROPPED)
 def _linear(draw: Draw) -> Iterator[Case]:
     """function(input, weight, bias), as torch.nn.functional.linear."""
-    import torch
+    from mytensor.optional import torch
 
     for rows, inputs, outputs, with_bias in (
         (7, 5, 11, True),

@@ -22,7 +22,7 @@ _PADDED: Options = {"kernel_size": 3, "stride": 2, "padding": 1}
 @family("max_pool2d", "outputs exactly, gradients " + SUM, mutants.LAST_OF_TIES, mutants.PADDED_WITH_ZERO)
 def _max_pool2d(draw: Draw) -> Iterator[Case]:
     """function(input, kernel_size=, stride=, padding=, dilation=, ceil_mode=), as torch.nn.functional.max_pool2d."""
-    import torch
+    from mytensor.optional import torch
 
     max_pool2d = torch.nn.functional.max_pool2d
     length = {"output": 0, "input gradient": 15}  # a pixel is in as many windows as the largest kernel has places
@@ -43,7 +43,7 @@ def _max_pool2d(draw: Draw) -> Iterator[Case]:
 @family("avg_pool2d", SUM, mutants.PADDING_COUNT_SWAPPED)
 def _avg_pool2d(draw: Draw) -> Iterator[Case]:
     """function(input, kernel_size=, stride=, padding=, ceil_mode=, count_include_pad=, divisor_override=), as torch."""
-    import torch
+    from mytensor.optional import torch
 
     divisors: tuple[Options, ...] = ({}, {"count_include_pad": False}, {"divisor_override": 7})
     for shape in _IMAGES:

@@ -28,7 +28,7 @@ def _register_sum(name: str) -> None:
     @family(name, SUM, mutants.LAST_TERM_DROPPED)
     def draw_cases(draw: Draw) -> Iterator[Case]:
         """function(input, dims, keepdim=)."""
-        import torch
+        from mytensor.optional import torch
 
         for shape, dims in _SUMMED if name == "sum" else _REDUCED:
             over = tuple(range(len(shape))) if dims is None else dims
@@ -48,7 +48,7 @@ def _register_extreme(name: str) -> None:
     @family(name, "outputs exactly, gradients " + SUM, mutants.LAST_TERM_DROPPED)
     def draw_cases(draw: Draw) -> Iterator[Case]:
         """function(input, dims, keepdim=); the gradient is shared evenly among ties."""
-        import torch
+        from mytensor.optional import torch
 
         for shape, dims in _REDUCED:
             over = tuple(range(len(shape))) if dims is None else dims
@@ -77,7 +77,7 @@ for _name in ("amax", "amin"):
 @family("argmax", EXACT)
 def _argmax(draw: Draw) -> Iterator[Case]:
     """function(input, dim, keepdim=) -> int64. Without ties: torch does not promise which of equal ones it takes."""
-    import torch
+    from mytensor.optional import torch
 
     shapes: tuple[tuple[tuple[int, ...], int], ...] = (((3, 5, 7), 1), ((3, 67), -1), ((9,), 0))
     for shape, dim in shapes:

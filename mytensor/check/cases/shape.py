@@ -14,7 +14,7 @@ _Shape = tuple[int, ...]
 @family("reshape", EXACT)
 def _reshape(draw: Draw) -> Iterator[Case]:
     """function(input, shape)."""
-    import torch
+    from mytensor.optional import torch
 
     shapes: tuple[tuple[_Shape, _Shape], ...] = (
         ((3, 4, 5), (5, 12)),
@@ -29,7 +29,7 @@ def _reshape(draw: Draw) -> Iterator[Case]:
 @family("broadcast_to", "outputs exactly, gradients " + SUM)
 def _broadcast_to(draw: Draw) -> Iterator[Case]:
     """function(input, shape)."""
-    import torch
+    from mytensor.optional import torch
 
     shapes: tuple[tuple[_Shape, _Shape], ...] = (
         ((5, 1), (3, 5, 7)),
@@ -45,7 +45,7 @@ def _broadcast_to(draw: Draw) -> Iterator[Case]:
 @family("permute", EXACT)
 def _permute(draw: Draw) -> Iterator[Case]:
     """function(input, dims)."""
-    import torch
+    from mytensor.optional import torch
 
     shapes: tuple[tuple[_Shape, _Shape], ...] = (
         ((3, 5), (1, 0)),
@@ -61,7 +61,7 @@ def _permute(draw: Draw) -> Iterator[Case]:
 @family("transpose", EXACT)
 def _transpose(draw: Draw) -> Iterator[Case]:
     """function(input, dim0, dim1)."""
-    import torch
+    from mytensor.optional import torch
 
     shapes: tuple[tuple[_Shape, _Shape], ...] = (((3, 5), (0, 1)), ((2, 3, 5, 7), (1, -1)), ((2, 3, 5), (2, 0)))
     for shape, dims in shapes:
@@ -71,7 +71,7 @@ def _transpose(draw: Draw) -> Iterator[Case]:
 @family("cat", EXACT)
 def _cat(draw: Draw) -> Iterator[Case]:
     """function([a, b, c], dim)."""
-    import torch
+    from mytensor.optional import torch
 
     shapes: tuple[tuple[_Shape, int, tuple[int, int, int]], ...] = (
         # shape but for dim, dim, the lengths along dim
@@ -96,7 +96,7 @@ def _as_one_list(dim: int) -> Call:
 @family("narrow", EXACT)
 def _narrow(draw: Draw) -> Iterator[Case]:
     """function(input, dim, start, length)."""
-    import torch
+    from mytensor.optional import torch
 
     shapes: tuple[tuple[_Shape, int, int, int], ...] = (
         # shape, dim, start, length
@@ -112,7 +112,7 @@ def _narrow(draw: Draw) -> Iterator[Case]:
 @family("index_select", "outputs exactly, gradients " + SUM, mutants.ROWS_OVERWRITTEN)
 def _index_select(draw: Draw) -> Iterator[Case]:
     """function(input, index): the rows of dimension 0 that index names, repeated ones too."""
-    import torch
+    from mytensor.optional import torch
 
     shapes: tuple[tuple[_Shape, int], ...] = (((5, 7), 11), ((6, 2, 3), 4), ((9,), 5), ((4, 3), 0))
     for shape, count in shapes:

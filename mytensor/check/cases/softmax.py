@@ -27,7 +27,7 @@ def _logits(draw: Draw) -> Iterator[tuple[np.ndarray, int]]:
 @family("softmax", "|error| <= 2·(K + spread of the logits)·eps·y", mutants.MAXIMUM_NOT_SUBTRACTED)
 def _softmax(draw: Draw) -> Iterator[Case]:
     """function(input, dim)."""
-    import torch
+    from mytensor.optional import torch
 
     for logits, dim in _logits(draw):
         magnitude = partial(_softmax_magnitude, dim)
@@ -45,7 +45,7 @@ def _softmax_magnitude(dim: int, arguments: Arrays, upstream: np.ndarray, wanted
 @family("log_softmax", "|error| <= 2·eps·(K + |x| + |log-sum-exp|)", mutants.MAXIMUM_NOT_SUBTRACTED)
 def _log_softmax(draw: Draw) -> Iterator[Case]:
     """function(input, dim)."""
-    import torch
+    from mytensor.optional import torch
 
     for logits, dim in _logits(draw):
         magnitude = partial(_log_softmax_magnitude, dim)
@@ -64,7 +64,7 @@ def _log_softmax_magnitude(dim: int, arguments: Arrays, upstream: np.ndarray, wa
 @family("logsumexp", "|error| <= 2·eps·(K + |maximum| + |log-sum-exp|)", mutants.MAXIMUM_NOT_SUBTRACTED)
 def _logsumexp(draw: Draw) -> Iterator[Case]:
     """function(input, dims, keepdim=)."""
-    import torch
+    from mytensor.optional import torch
 
     cases: list[tuple[np.ndarray, tuple[int, ...]]] = [(logits, (dim,)) for logits, dim in _logits(draw)]
     cases.append((draw.normal(3, 5, 4), (0, 2)))

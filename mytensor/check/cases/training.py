@@ -32,7 +32,7 @@ _SGD_OPTIONS: tuple[Options, ...] = (
 )
 def _sgd(draw: Draw) -> Iterator[Case]:
     """function: the optimizer class, called as torch.optim.SGD; it takes three steps with drawn gradients."""
-    import torch
+    from mytensor.optional import torch
 
     shapes: tuple[tuple[int, ...], ...] = ((5, 7), (67,))
     for options in _SGD_OPTIONS:
@@ -156,7 +156,7 @@ def _training_step(draw: Draw) -> Iterator[Case]:
 
 
 def _torch_step(model: Any, optimizer: Any, images: Any, labels: Any) -> None:
-    import torch
+    from mytensor.optional import torch
 
     optimizer.zero_grad()
     torch.nn.functional.cross_entropy(model(images), labels).backward()
@@ -176,11 +176,10 @@ def _one_step(function: Callable[..., Any], tensors: list, options: Options) -> 
 
 def _lenet_and_sgd(images: Any, options: Options) -> tuple[Any, Any]:
     """LeNet of the framework that the images are of, and its SGD; every parameter has an old gradient of ones."""
-    import torch
-
     import mytensor
     from mytensor import models, random
     from mytensor.compare.twin import TorchLeNet
+    from mytensor.optional import torch
 
     state = random.get_state()
     with torch.random.fork_rng(devices=[]):
@@ -205,9 +204,9 @@ def _gradient_sizes(images: np.ndarray, labels: np.ndarray, start: int) -> Array
     A layer hands the error of its input on by its weights' absolute values, and adds the rounding of its own sums: K
     times the sum of the terms' absolute values (Higham, section 3.1). ReLU and maximum hand on what they let through.
     """
-    import torch
-    import torch.nn.functional as F
-    from torch.func import vjp
+    from mytensor.optional import torch
+
+    F, vjp = torch.nn.functional, torch.func.vjp
 
     def let_through(layer: str, z: Any, values: Any) -> Any:
         """What ReLU and maximum, at this layer's sums z, let through of `values`."""

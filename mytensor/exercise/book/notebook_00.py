@@ -40,7 +40,7 @@ _BOTH = (np.float32, np.float64)
 )
 def _leaky_relu(draw: Draw) -> Iterator[Case]:
     """function(x) -> x where x > 0, else x / 100."""
-    import torch
+    from mytensor.optional import torch
 
     for x in (draw.normal(3, 4), draw.normal(2, 3, 5), draw.normal(67)):
         yield Case({"x": x}, lambda x: torch.nn.functional.leaky_relu(x, 0.01), length=3, magnitude="pointwise")

@@ -38,7 +38,7 @@ def _bytes_of_a_batch() -> int:
 )
 def _unravel(draw: Draw) -> Iterator[Case]:
     """function(flat, shape) -> (dimensions, indices) int64, numpy's unravel_index."""
-    import torch
+    from mytensor.optional import torch
 
     def unravel_index(flat, shape):
         return torch.stack(torch.unravel_index(flat, shape))

@@ -34,7 +34,7 @@ def _stride_of_no_overlap() -> int:
 )
 def _strided_im2col(draw: Draw) -> Iterator[Case]:
     """function(image, kernel_size, padding=, stride=): (C, H, W) -> (C * kh * kw, L); torch's unfold of one image."""
-    import torch
+    from mytensor.optional import torch
 
     def unfold(image, kernel_size, padding, stride):
         return torch.nn.functional.unfold(image[None], kernel_size, padding=padding, stride=stride)[0]
@@ -74,7 +74,7 @@ def _launch_over_pixels(thread: Callable[..., float]) -> Callable[..., np.ndarra
 )
 def _col2im_thread(draw: Draw) -> Iterator[Case]:
     """thread(i, columns, image_shape, kernel_size) -> pixel i of torch's fold, at stride 1 without padding."""
-    import torch
+    from mytensor.optional import torch
 
     def fold(columns, image_shape, kernel_size):
         return torch.nn.functional.fold(columns[None], image_shape[1:], kernel_size)[0]

@@ -55,7 +55,7 @@ def _launch_over_tiles(thread: Callable[..., float]) -> Callable[..., np.ndarray
 )
 def _copied(draw: Draw) -> Iterator[Case]:
     """thread(ty, tx, block_row, step, a, tile) -> what it stores in a_tile[ty][tx]; the tiles make a, padded."""
-    import torch
+    from mytensor.optional import torch
 
     def padded(a, tile):
         m, k = a.shape
@@ -78,7 +78,7 @@ def _copied(draw: Draw) -> Iterator[Case]:
 )
 def _sliced(draw: Draw) -> Iterator[Case]:
     """function(a, b, slices) -> a @ b, the sum cut into so many slices, which are added in order."""
-    import torch
+    from mytensor.optional import torch
 
     def product(a, b, slices):
         return torch.matmul(a, b)

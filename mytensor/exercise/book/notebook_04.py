@@ -52,7 +52,7 @@ def _launch_over_output(thread: Callable[..., float]) -> Callable[..., np.ndarra
 )
 def _convolution_thread(draw: Draw) -> Iterator[Case]:
     """thread(i, image, weight, bias, stride, padding, output_shape) -> output pixel i of one image's conv2d."""
-    import torch
+    from mytensor.optional import torch
 
     def conv2d(image, weight, bias, stride, padding, output_shape):
         return torch.nn.functional.conv2d(image[None], weight, bias, stride, padding)[0]

@@ -39,7 +39,9 @@ def _products_of_one_weight() -> int:
 )
 def _weight_gradient(draw: Draw) -> Iterator[Case]:
     """function(u, x, kernel_size, stride): (O, H', W'), (C, H, W) -> (O, C, kh, kw); one image, no padding."""
-    from torch.nn.grad import conv2d_weight
+    from mytensor.optional import torch
+
+    conv2d_weight = torch.nn.grad.conv2d_weight  # type: ignore[attr-defined]
 
     for image, kernel, stride in (((1, 4, 6), (2, 3), 1), ((2, 7, 9), (3, 2), 2), ((3, 9, 7), (2, 3), 3)):
         down, across = ((n - k) // stride + 1 for n, k in zip(image[1:], kernel, strict=True))
@@ -77,7 +79,9 @@ def _launch_over_image(thread: Callable[..., float]) -> Callable[..., np.ndarray
 )
 def _input_gradient_thread(draw: Draw) -> Iterator[Case]:
     """thread(i, u, w, image_shape) -> the gradient of pixel i of the image; stride 1, no padding."""
-    from torch.nn.grad import conv2d_input
+    from mytensor.optional import torch
+
+    conv2d_input = torch.nn.grad.conv2d_input  # type: ignore[attr-defined]
 
     def gradient(u, w, image_shape):
         return conv2d_input((1, *image_shape), w, u[None])[0]

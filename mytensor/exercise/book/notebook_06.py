@@ -50,7 +50,7 @@ def _launch_over_windows(thread: Callable[..., int]) -> Callable[..., np.ndarray
 )
 def _max_pool_thread(draw: Draw) -> Iterator[Case]:
     """thread(i, image, kernel_size, stride, across) -> the flat index of window i's winner, as torch's indices."""
-    import torch
+    from mytensor.optional import torch
 
     def indices(image, kernel_size, stride):
         return torch.nn.functional.max_pool2d(image[None], kernel_size, stride, return_indices=True)[1][0]
@@ -72,7 +72,7 @@ def _max_pool_thread(draw: Draw) -> Iterator[Case]:
 )
 def _avg_pool_backward(draw: Draw) -> Iterator[Case]:
     """function(upstream, image_shape, kernel_size, stride) -> the image's gradient; no padding."""
-    import torch
+    from mytensor.optional import torch
 
     def gradient(upstream, image_shape, kernel_size, stride):
         image = torch.zeros(1, *image_shape, dtype=torch.float64, requires_grad=True)

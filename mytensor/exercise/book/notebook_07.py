@@ -48,7 +48,7 @@ def _log_sum_exp_sizes(arguments: Arrays, upstream: np.ndarray, wanted: Arrays) 
 )
 def _log_sum_exp(draw: Draw) -> Iterator[Case]:
     """function(logits) -> log(sum(exp(logits))) of each row, for logits of any size."""
-    import torch
+    from mytensor.optional import torch
 
     large = draw.normal(4, 3) * 1e4
     apart = draw.normal(3, 5)
@@ -83,7 +83,7 @@ def _gradient_sizes(label_smoothing: float, arguments: Arrays, upstream: np.ndar
 )
 def _smoothed_gradient(draw: Draw) -> Iterator[Case]:
     """function(logits, target, smoothing) -> the gradient of the mean cross-entropy by the logits."""
-    import torch
+    from mytensor.optional import torch
 
     def gradient(logits, target, smoothing):
         leaf = logits.detach().requires_grad_()

@@ -60,7 +60,7 @@ def _softmax_sizes(arguments: Arrays, upstream: np.ndarray, wanted: Arrays) -> A
 )
 def _softmax_backward(draw: Draw) -> Iterator[Case]:
     """function(upstream, output): (N, K) -> the gradient by softmax's input. Judged by the Jacobian, written out."""
-    import torch
+    from mytensor.optional import torch
 
     def by_jacobian(upstream, output):
         jacobian = torch.diag_embed(output) - output[:, :, None] * output[:, None, :]  # dy_k / dx_j, an image

@@ -37,7 +37,7 @@ def _draw_with(bound: Callable[..., float]) -> Callable[..., np.ndarray]:
 )
 def _kaiming_bound(draw: Draw) -> Iterator[Case]:
     """bound(weight) -> a, so that a uniform draw from [-a, a) keeps the variance through ReLUs."""
-    import torch
+    from mytensor.optional import torch
 
     def drawn(fractions):
         fan_in = fractions.shape[1] * prod(fractions.shape[2:])
@@ -61,7 +61,7 @@ def _three_steps(step: Callable[..., Any]) -> Callable[..., np.ndarray]:
 
 
 def _adam_by_torch(parameter, *gradients, lr):
-    import torch
+    from mytensor.optional import torch
 
     leaf = parameter.detach().clone().requires_grad_()
     optimizer = torch.optim.Adam([leaf], lr=lr, foreach=False)

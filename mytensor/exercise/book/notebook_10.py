@@ -55,7 +55,7 @@ def _launch_over_images(thread: Callable[..., bool]) -> Callable[..., np.ndarray
 def _top_k_thread(draw: Draw) -> Iterator[Case]:
     """thread(i, logits, labels, k) -> whether image i's label is among its k largest logits, the first of equals
     first."""
-    import torch
+    from mytensor.optional import torch
 
     def right(logits, labels, k):
         order = torch.sort(logits, dim=1, descending=True, stable=True).indices[:, :k]
@@ -82,7 +82,7 @@ def _top_k_thread(draw: Draw) -> Iterator[Case]:
 )
 def _batch_backward(draw: Draw) -> Iterator[Case]:
     """function(upstream, index, flip, std, count) -> the gradient by all `count` images' pixels, 0 to 255."""
-    import torch
+    from mytensor.optional import torch
 
     def gradient(upstream, index, flip, std, count):
         images = torch.zeros(count, *upstream.shape[1:], dtype=torch.float64, requires_grad=True)

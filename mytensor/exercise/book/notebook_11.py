@@ -51,7 +51,7 @@ def _magnitude(arguments: Arrays, upstream: np.ndarray, wanted: Arrays) -> Array
 )
 def _gradient_of_the_mean_loss(draw: Draw) -> Iterator[Case]:
     """function(logits, target) -> (N, C): what torch's cross_entropy hands back to the logits."""
-    import torch
+    from mytensor.optional import torch
 
     def gradient(logits, target):
         one_hot = torch.nn.functional.one_hot(target, logits.shape[1])

@@ -4,9 +4,9 @@ import copy
 import inspect
 import pickle
 
-import mytensor_backend as backend
 import numpy as np
 import pytest
+from devices import DEVICES
 
 import mytensor as mt
 from mytensor import nn
@@ -50,11 +50,6 @@ class Doubling(nn.Module):
         return self.layer(x)
 
 
-def devices():
-    names = ["cpu"] + ([] if backend.simt_problem() else ["simt"])
-    return names + (["cuda"] if mt.cuda.is_available() else [])
-
-
 def same(a, b):
     """The same bits, dtype, device and need for a gradient."""
     np.testing.assert_array_equal(a.detach().cpu().numpy(), b.detach().cpu().numpy())
@@ -64,7 +59,7 @@ def same(a, b):
         same(a.grad, b.grad)
 
 
-@pytest.mark.parametrize("device", devices())
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 class TestTensors:
     @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)

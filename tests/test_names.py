@@ -4,10 +4,10 @@ import copy
 import inspect
 from collections import OrderedDict
 
-import mytensor_backend as backend
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 
 import mytensor as mt
 from mytensor import nn
@@ -25,11 +25,6 @@ NEEDED = {
     "kernel_size": 2,
     "ksize": 3,
 }
-
-
-def devices():
-    names = ["cpu"] + ([] if backend.simt_problem() else ["simt"])
-    return names + (["cuda"] if mt.cuda.is_available() else [])
 
 
 def needed(kind):
@@ -406,7 +401,7 @@ class Gone:
 
 
 class TestLoading:
-    @pytest.mark.parametrize("device", devices())
+    @pytest.mark.parametrize("device", DEVICES)
     @pytest.mark.parametrize("dtype", FLOATS + WHOLES, ids=str)
     def test_any_dtype_of_torch_is_converted(self, dtype, device):
         values = torch.tensor([[1.0, 0.5], [-3.0, 200.0], [0.0, 7.0]])
@@ -521,7 +516,7 @@ class TestTo:
         model.steps = mt.Parameter(mt.tensor([3]), requires_grad=False)
         return model
 
-    @pytest.mark.parametrize("device", devices())
+    @pytest.mark.parametrize("device", DEVICES)
     def test_torchs_spellings(self, device):
         like = mt.zeros(1, dtype=mt.float64).to(device)
         for args, kwargs, dtype, moved in [
@@ -588,7 +583,7 @@ class TestTo:
             with pytest.raises(error, match=words):
                 module.to(target)
 
-    @pytest.mark.parametrize("device", devices())
+    @pytest.mark.parametrize("device", DEVICES)
     def test_the_optimiser_goes_on(self, device):
         """Moved and converted between two steps: the velocities follow, and the numbers are those of a twin."""
         results = []

@@ -29,8 +29,8 @@ def lazy_modules(package: str) -> tuple[Callable[[str], Any], Callable[[], list[
             try:
                 return importlib.import_module(f"{package}.{name}")
             except ModuleNotFoundError as error:
-                if str(error.name).startswith("mytensor"):
-                    raise
+                if str(error.name).startswith("mytensor") or "pip install" in str(error):
+                    raise  # nothing to install, or mytensor.optional has said already what
                 raise ImportError(
                     f"{package}.{name} needs the package {error.name}; install it: pip install {error.name}"
                 ) from error

@@ -329,6 +329,16 @@ class Tensor:
             raise RuntimeError("only leaves can be copied or pickled; use .detach() or .clone() on this tensor")
         return _rebuild, (type(self), self.array, self._requires_grad, self.grad), self._own_attributes()
 
+    def __copy__(self) -> Tensor:
+        """The same memory: changes in place reach both, and of a part also the tensor that it was taken from."""
+        rebuild, arguments, attributes = self.__reduce__()
+        twin = rebuild(*arguments)
+        twin._part = self._part
+        for named in attributes or ():
+            for name, value in (named or {}).items():
+                setattr(twin, name, value)
+        return twin
+
     def _own_attributes(self):
         """The attributes that a subclass has added, in the form in which object.__getstate__ gives them."""
         state = object.__getstate__(self)

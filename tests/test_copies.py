@@ -4,9 +4,9 @@ import copy
 import inspect
 import pickle
 
-import mytensor_backend as backend
 import numpy as np
 import pytest
+from devices import DEVICES
 
 import mytensor as mt
 from mytensor import nn
@@ -50,11 +50,6 @@ class Doubling(nn.Module):
         return self.layer(x)
 
 
-def devices():
-    names = ["cpu"] + ([] if backend.simt_problem() else ["simt"])
-    return names + (["cuda"] if mt.cuda.is_available() else [])
-
-
 def same(a, b):
     """The same bits, dtype, device and need for a gradient."""
     np.testing.assert_array_equal(a.detach().cpu().numpy(), b.detach().cpu().numpy())
@@ -64,7 +59,7 @@ def same(a, b):
         same(a.grad, b.grad)
 
 
-@pytest.mark.parametrize("device", devices())
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 class TestTensors:
     @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
@@ -93,6 +88,16 @@ class TestTensors:
         twin = way(x)
         twin.add_(1)
         assert x.tolist() == ([2, 2, 2] if way is copy.copy else [1, 1, 1]) and twin.tolist() == [2, 2, 2]
+
+    def test_parts(self, way, device):
+        """A shallow copy of x[1:3] reaches x as x[1:3] does; the others have memory of their own."""
+        x = mt.zeros(4).to(device)
+        part = x[1:3]
+        twin = way(part)
+        twin.fill_(9)
+        assert x.tolist() == ([0, 9, 9, 0] if way is copy.copy else [0, 0, 0, 0]) and twin.tolist() == [9, 9]
+        part.add_(1)
+        assert x[1:3].tolist() == part.tolist()
 
     def test_computed_tensors(self, way, device):
         x = mt.ones(3).to(device).requires_grad_()

@@ -4,10 +4,10 @@ import copy
 import inspect
 from collections import OrderedDict
 
-import mytensor_backend as backend
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 
 import mytensor as mt
 from mytensor import nn
@@ -25,11 +25,6 @@ NEEDED = {
     "kernel_size": 2,
     "ksize": 3,
 }
-
-
-def devices():
-    names = ["cpu"] + ([] if backend.simt_problem() else ["simt"])
-    return names + (["cuda"] if mt.cuda.is_available() else [])
 
 
 def needed(kind):
@@ -188,7 +183,7 @@ class TestNamesOfParts:
             for name in ("fixed", "ours"):
                 with pytest.raises(TypeError, match=f"Net.{name} is a method"):
                     setattr(net, name, part)
-            with pytest.raises(AttributeError, match="property 'size' of .* has no setter"):
+            with pytest.raises(AttributeError, match=r"property 'size' of .* has no setter"):
                 net.size = part
         assert not list(net.parameters()) and not list(net.children())
         net.kept, net.plain = nn.Linear(1, 1), nn.ReLU()
@@ -398,8 +393,15 @@ FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.flo
 WHOLES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16]
 
 
+class Gone:
+    """As a tensor of another process, or one that is read from a file when it is asked for."""
+
+    def detach(self):
+        raise RuntimeError("its memory was freed")
+
+
 class TestLoading:
-    @pytest.mark.parametrize("device", devices())
+    @pytest.mark.parametrize("device", DEVICES)
     @pytest.mark.parametrize("dtype", FLOATS + WHOLES, ids=str)
     def test_any_dtype_of_torch_is_converted(self, dtype, device):
         values = torch.tensor([[1.0, 0.5], [-3.0, 200.0], [0.0, 7.0]])
@@ -450,6 +452,7 @@ class TestLoading:
             torch.ones(3, 2) + 1j,
             torch.ones(3, 2).to_sparse(),
             torch.ones(3, 2, device="meta"),
+            Gone(),
         ],
         ids=lambda value: getattr(value, "layout", type(value).__name__).__str__(),
     )
@@ -513,7 +516,7 @@ class TestTo:
         model.steps = mt.Parameter(mt.tensor([3]), requires_grad=False)
         return model
 
-    @pytest.mark.parametrize("device", devices())
+    @pytest.mark.parametrize("device", DEVICES)
     def test_torchs_spellings(self, device):
         like = mt.zeros(1, dtype=mt.float64).to(device)
         for args, kwargs, dtype, moved in [
@@ -580,7 +583,7 @@ class TestTo:
             with pytest.raises(error, match=words):
                 module.to(target)
 
-    @pytest.mark.parametrize("device", devices())
+    @pytest.mark.parametrize("device", DEVICES)
     def test_the_optimiser_goes_on(self, device):
         """Moved and converted between two steps: the velocities follow, and the numbers are those of a twin."""
         results = []
@@ -597,3 +600,81 @@ class TestTo:
             results.append([parameter.detach().cpu().numpy() for parameter in model.parameters()])
         for stayed, moved in zip(*results, strict=True):
             np.testing.assert_allclose(moved, stayed, rtol=1e-6)
+
+
+class Networks:
+    """The same networks in both libraries, changed step by step in the same ways."""
+
+    CHANGES = ("module", "shared module", "parameter", "shared parameter", "number", "del")
+
+    def __init__(self, rng):
+        self.rng = rng
+        self.pairs = [self.new_module() for _ in range(3)]  # (ours, theirs)
+
+    def choose(self, values):
+        return values[self.rng.integers(len(values))]
+
+    def new_module(self):
+        kind = self.choose(["Linear", "ReLU", "Sequential"])
+        return tuple(getattr(lib, kind)(*(1, 1) if kind == "Linear" else ()) for lib in (nn, torch.nn))
+
+    def value(self, change):
+        """(ours, theirs) for a change, a new one or one that a network has already."""
+        if change == "module":
+            self.pairs.append(self.new_module())
+            return self.pairs[-1]
+        if change == "shared module":
+            return self.choose(self.pairs)
+        if change == "parameter":
+            return nn.Parameter(mt.ones(1)), torch.nn.Parameter(torch.ones(1))
+        if change == "shared parameter":
+            known = [pair for both in self.pairs for pair in zip(*(net.parameters() for net in both), strict=True)]
+            return self.choose(known) if known else self.value("parameter")
+        return 3, 3
+
+    def change(self):
+        """Changes one attribute of one network; what it did, and for both libraries whether they refused."""
+        ours, theirs = self.choose(self.pairs)
+        name, change = self.choose(["a", "b", "c", "weight", "bias"]), self.choose(self.CHANGES)
+        values = self.value(change)
+        if change == "del":
+            calls = [lambda: delattr(ours, name), lambda: delattr(theirs, name)]
+        elif isinstance(values[0], Module) and any(part is ours for part in values[0].modules()):
+            calls = [lambda: setattr(ours, name, values[0])] * 2  # torch takes it, and recurses without end
+        elif isinstance(values[0], Module) and name in ours._parameters:
+            calls = []  # a parameter becomes a module, in one step here; torch wants a del before
+        else:
+            calls = [lambda: setattr(ours, name, values[0]), lambda: setattr(theirs, name, values[1])]
+        return f"{change} {name}", [self.refuses(call) for call in calls]
+
+    @staticmethod
+    def refuses(call):
+        try:
+            call()
+        except (TypeError, ValueError, AttributeError, KeyError):
+            return True
+        return False
+
+    @staticmethod
+    def names(module):
+        """All that tells the parts of a network."""
+        lists = [list(module.state_dict()), [name for name, _ in module.named_children()]]
+        for method in ("named_modules", "named_parameters"):
+            for remove_duplicate in (True, False):
+                lists.append([name for name, _ in getattr(module, method)(remove_duplicate=remove_duplicate)])
+        return lists
+
+
+@pytest.mark.parametrize("round", range(40))
+def test_networks_that_change_have_torchs_names(round, rng):
+    """Parts that are set, shared, replaced and deleted in random order: the names are torch's after each change."""
+    networks = Networks(rng)
+    for _ in range(25):
+        change, refused = networks.change()
+        print(change, refused)
+        assert len(set(refused)) <= 1
+        for ours, theirs in networks.pairs:
+            assert networks.names(ours) == networks.names(theirs)
+    for ours, _ in networks.pairs:
+        for twin in (copy.copy(ours), copy.deepcopy(ours), ours.to(mt.float64)):
+            assert networks.names(twin) == networks.names(ours)  # what was shared still is

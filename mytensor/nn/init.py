@@ -21,25 +21,17 @@ def _check(function: str, tensor: Tensor, **numbers) -> list[float]:
     return [as_number(value, f"{function}: {name}") for name, value in numbers.items()]
 
 
-def _draw(function: str, tensor: Tensor, **numbers) -> list[float]:
-    """The same for draws, which have fractions."""
-    checked = _check(function, tensor, **numbers)
-    if not tensor.is_floating_point():
-        raise TypeError(f"{function}: only floating tensors hold random draws, got {tensor.dtype.name}; use x.float()")
-    return checked
-
-
 @no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Uniform draws from [a, b)."""
-    low, high = _draw("uniform_", tensor, a=a, b=b)
+    low, high = _check("uniform_", tensor, a=a, b=b)
     return tensor.uniform_(low, high)
 
 
 @no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Normal draws."""
-    mean, std = _draw("normal_", tensor, mean=mean, std=std)
+    mean, std = _check("normal_", tensor, mean=mean, std=std)
     return tensor.normal_(mean, std)
 
 

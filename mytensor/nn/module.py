@@ -104,9 +104,8 @@ class Module:
         is_parameter = isinstance(value, Parameter) or (
             isinstance(value, Tensor) and value.requires_grad and value.is_leaf
         )
-        if isinstance(self._of_class(name), property):
-            object.__setattr__(self, name, value)  # what becomes of the value is the setter's business
-        elif is_parameter or isinstance(value, Module):
+        is_part = is_parameter or isinstance(value, Module)
+        if is_part and not isinstance(self._of_class(name), property):  # a property's setter decides what becomes of it
             self._check_part(name, value)
             object.__setattr__(self, name, value)  # first: where it fails, nothing is registered
             register, other = (self._parameters, self._modules) if is_parameter else (self._modules, self._parameters)
@@ -134,8 +133,8 @@ class Module:
             raise TypeError(f"{owner}: the name of a {kind} must be a string, got {describe(name)}")
         if name == "" or "." in name:
             raise ValueError(
-                f"{owner}: a {kind} cannot be named {name!r}; names must have a letter and no dot, because state_dict "
-                "joins them with dots"
+                f"{owner}: a {kind} cannot be named {name!r}; a name must not be empty and must have no dot, "
+                "because state_dict joins names with dots"
             )
         if name in _OWN_STATE:
             raise TypeError(f"{owner}.{name} belongs to Module itself; give the {kind} another name")

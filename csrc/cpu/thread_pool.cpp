@@ -4,9 +4,11 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 namespace mt::cpu {
 namespace {
@@ -56,15 +58,20 @@ bool wait_awake(microseconds patience, const Condition& is_over) {
     }
 }
 
-// The ranges of a job that nobody has begun: job number, number of ranges and the next range in one word, so that a
-// thread takes a range by one exchange and can't take one of a job that is over.
-struct Ticket {
-    uint64_t word;
+// A thread of the pool. It does one range of a job, always the same one: what the last kernel wrote there is still in
+// its core's cache. Where it is late the caller takes the range.
+struct alignas(64) Helper {
+    std::atomic<uint64_t> taken{0};  // number of the last job whose range is taken, by this thread or by the caller
+    std::atomic<bool> sleeps{false};
+    std::mutex mutex;
+    std::condition_variable work_came;
 
-    static Ticket make(uint64_t job, int64_t ranges) { return {job << 32 | static_cast<uint64_t>(ranges) << 16}; }
-    int64_t next() const { return static_cast<int64_t>(word & 0xffff); }
-    int64_t ranges() const { return static_cast<int64_t>(word >> 16 & 0xffff); }
-    bool is_left() const { return next() < ranges(); }
+    // Whether the caller of this function shall do the range. Nobody can take one of a job that is over: all its
+    // ranges were taken.
+    bool take(uint64_t job) {
+        uint64_t last = taken.load();
+        return last < job && taken.compare_exchange_strong(last, job);
+    }
 };
 
 class ThreadPool {
@@ -78,9 +85,9 @@ class ThreadPool {
         if (began < alone_until_) {
             run_alone(workers, function, body);
         } else {
-            start_threads(workers - 1);
+            start_helpers(workers - 1);
             publish(workers, function, body);
-            work();
+            work(workers, function, body);
             const auto did_own = Clock::now();
             wait_for_results();
             learn(did_own - began, did_own, Clock::now());
@@ -93,48 +100,70 @@ class ThreadPool {
         for (int64_t worker = 0; worker < workers; worker++) function(body, worker);
     }
 
-    void start_threads(int64_t wanted) {
-        try {
-            for (; threads_ < wanted; threads_++) std::thread([this] { help(); }).detach();
-        } catch (const std::system_error&) {  // no more threads to be had: the caller does what is left
+    // Starts helpers until there are `wanted`, or no more threads to be had.
+    void start_helpers(int64_t wanted) {
+        while (static_cast<int64_t>(helpers_.size()) < wanted) {
+            auto helper = std::make_unique<Helper>();
+            const int64_t worker = static_cast<int64_t>(helpers_.size()) + 1;
+            try {
+                std::thread([this, worker, helper = helper.get()] { help(*helper, worker); }).detach();
+            } catch (const std::system_error&) {
+                return;
+            }
+            helpers_.push_back(std::move(helper));
         }
     }
 
     void publish(int64_t workers, RangeFunction function, const void* body) {
         function_ = function;
         body_ = body;
-        unfinished_.store(workers, std::memory_order_relaxed);
-        ticket_.store(Ticket::make(++job_, workers).word);
-        if (sleepers_.load() == 0) return;
-        // The lock: a helper that has found no work under it sleeps already, or looks again.
-        const std::lock_guard<std::mutex> lock(mutex_);
-        for (int64_t helper = 1; helper < workers; helper++) work_came_.notify_one();
-    }
-
-    bool has_work() const { return Ticket{ticket_.load()}.is_left(); }
-
-    // Does ranges as long as there are some that nobody has begun.
-    void work() {
-        Ticket ticket{ticket_.load(std::memory_order_acquire)};
-        while (ticket.is_left()) {
-            if (!ticket_.compare_exchange_weak(ticket.word, ticket.word + 1)) continue;
-            function_(body_, ticket.next());
-            if (unfinished_.fetch_sub(1) == 1 && caller_sleeps_.load()) {
-                const std::lock_guard<std::mutex> lock(mutex_);
-                results_came_.notify_one();
-            }
-            ticket.word = ticket_.load(std::memory_order_acquire);
+        unfinished_.store(workers - 1, std::memory_order_relaxed);
+        job_.store((job_number() + 1) << 16 | static_cast<uint64_t>(workers));
+        for (int64_t worker = 1; worker < workers && worker <= static_cast<int64_t>(helpers_.size()); worker++) {
+            Helper& helper = *helpers_[worker - 1];
+            if (!helper.sleeps.load()) continue;
+            // The lock: a helper that has found no work under it sleeps already, or looks again.
+            const std::lock_guard<std::mutex> lock(helper.mutex);
+            helper.work_came.notify_one();
         }
     }
 
-    void help() {
+    uint64_t job_number() const { return job_.load() >> 16; }
+
+    // The caller's own range, then those that nobody has begun.
+    void work(int64_t workers, RangeFunction function, const void* body) {
+        function(body, 0);
+        const uint64_t job = job_number();
+        for (int64_t worker = 1; worker < workers; worker++) {
+            const bool has_helper = worker <= static_cast<int64_t>(helpers_.size());
+            if (has_helper && !helpers_[worker - 1]->take(job)) continue;
+            function(body, worker);
+            unfinished_.fetch_sub(1);
+        }
+    }
+
+    // Whether the job has a range for this helper that nobody has begun.
+    bool has_work(const Helper& helper, int64_t worker) const {
+        const uint64_t job = job_.load();
+        return worker < static_cast<int64_t>(job & 0xffff) && helper.taken.load() < job >> 16;
+    }
+
+    void help(Helper& helper, int64_t worker) {
+        const auto has_work = [&] { return this->has_work(helper, worker); };
         while (true) {
-            work();
-            if (wait_awake(kYieldForWork, [this] { return has_work(); })) continue;
-            std::unique_lock<std::mutex> lock(mutex_);
-            sleepers_++;
-            work_came_.wait(lock, [this] { return has_work(); });
-            sleepers_--;
+            const uint64_t job = job_.load();
+            if (worker < static_cast<int64_t>(job & 0xffff) && helper.take(job >> 16)) {
+                function_(body_, worker);
+                if (unfinished_.fetch_sub(1) == 1 && caller_sleeps_.load()) {
+                    const std::lock_guard<std::mutex> lock(mutex_);
+                    results_came_.notify_one();
+                }
+            }
+            if (wait_awake(kYieldForWork, has_work)) continue;
+            std::unique_lock<std::mutex> lock(helper.mutex);
+            helper.sleeps = true;
+            helper.work_came.wait(lock, has_work);
+            helper.sleeps = false;
         }
     }
 
@@ -159,20 +188,18 @@ class ThreadPool {
     std::atomic<bool> is_taken_{false};
 
     // Of the caller who has taken the pool.
-    int64_t threads_ = 0;
-    uint64_t job_ = 0;
+    std::vector<std::unique_ptr<Helper>> helpers_;  // of worker 1, 2, ...
     Clock::time_point alone_until_{};
     Clock::duration alone_for_ = kAloneAtFirst;
 
-    // The job; function_ and body_ may be read by who holds one of its ranges.
+    // function_ and body_ may be read by who has taken a range of the job.
     RangeFunction function_ = nullptr;
     const void* body_ = nullptr;
-    alignas(64) std::atomic<uint64_t> ticket_{0};
+    alignas(64) std::atomic<uint64_t> job_{0};  // its number and, in the last 16 bits, how many workers it has
     alignas(64) std::atomic<int64_t> unfinished_{0};
 
     std::mutex mutex_;
-    std::condition_variable work_came_, results_came_;
-    std::atomic<int> sleepers_{0};
+    std::condition_variable results_came_;
     std::atomic<bool> caller_sleeps_{false};
 };
 

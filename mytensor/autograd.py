@@ -23,6 +23,7 @@ import mytensor_backend as backend
 import numpy as np
 from mytensor_backend import NDArray
 
+from mytensor.arguments import describe
 from mytensor.tensor import Tensor
 
 FLOATING = (backend.float32, backend.float64)
@@ -314,8 +315,8 @@ class Function:
             _check_inputs_are_unchanged(node, versions, backend.versions(*values))
 
         if type(result) is tuple:
-            return tuple([_output(node, array, is_recorded) for array in result])
-        return _output(node, result, is_recorded)
+            return tuple([_output(node, array, is_recorded, values) for array in result])
+        return _output(node, result, is_recorded, values)
 
 
 def _check_inputs_are_unchanged(node: Node, before: tuple, after: tuple) -> None:
@@ -328,12 +329,12 @@ def _check_inputs_are_unchanged(node: Node, before: tuple, after: tuple) -> None
             )
 
 
-def _output(node: Node, array, is_recorded: bool) -> Tensor:
+def _output(node: Node, array, is_recorded: bool, values: list) -> Tensor:
     """Wraps an output of `node` in a Tensor that, where the graph is recorded, remembers where it came from."""
     marked = node._non_differentiable
     is_marked = marked and any(array is other for other in marked)
     if node.function._is_copied:
-        array = _copy_of(array, node.function, "forward")
+        array = _copy_of(array, node.function, "forward", values)
     output = Tensor._wrap(array)
     if not is_recorded:
         return output
@@ -348,12 +349,14 @@ def _output(node: Node, array, is_recorded: bool) -> Tensor:
     return output
 
 
-def _copy_of(value, function: type[Function], method: str):
-    """What a reader's Function returned, an NDArray or a numpy array, as an NDArray that nobody else holds."""
+def _copy_of(value, function: type[Function], method: str, inputs: Sequence):
+    """What a reader's Function returned, as an NDArray that nobody else holds. A numpy array goes to the device of the
+    inputs."""
     if isinstance(value, NDArray):
         return value.clone()
     if isinstance(value, (np.ndarray, np.generic)):
-        return backend.from_numpy(np.array(value, order="C"))
+        device = next((array.device for array in inputs if isinstance(array, NDArray)), "cpu")
+        return backend.from_numpy(np.array(value, order="C")).to(device)
     kind = "a Tensor (inside a Function, work with NDArrays)" if isinstance(value, Tensor) else type(value).__name__
     raise TypeError(f"{function.__name__}.{method} returned {kind}; wanted an NDArray or a numpy array")
 
@@ -504,7 +507,7 @@ def call_backward(node: Node, upstream: list) -> list:
         if edge is None or gradient is None:
             continue
         if is_copied:
-            gradient = gradients[index] = _copy_of(gradient, node.function, "backward")
+            gradient = gradients[index] = _copy_of(gradient, node.function, "backward", upstream)
         target, output_index = edge
         wanted = (  # of the tensor at the end of the edge
             target.output_specs[output_index] if isinstance(target, Node) else (target.array.shape, target.array.dtype)
@@ -514,15 +517,6 @@ def call_backward(node: Node, upstream: list) -> list:
             what = f"{node.function.__name__}.backward: the gradient of input {index}"
             _check_gradient(what, gradient, wanted, device)
     return gradients
-
-
-def check_grad(tensor: Tensor, gradient: Tensor) -> None:
-    """What is put into `tensor.grad` fits the tensor: shape, dtype and device."""
-    if not isinstance(gradient, Tensor):
-        raise TypeError(f".grad: wanted a Tensor or None, got {type(gradient).__name__}; mt.tensor(...) makes one")
-    if gradient is tensor:
-        raise ValueError(".grad: a tensor cannot be its own gradient; give it a .clone()")
-    _check_gradient(".grad: the gradient", gradient.array, (tensor.shape, tensor.dtype), tensor.device)
 
 
 def _check_gradient(what: str, gradient, wanted: tuple, device: str) -> None:
@@ -692,6 +686,10 @@ def gradcheck(
     inputs: float64 Tensors; those with requires_grad=True are checked. (float32 is too coarse for a difference
     quotient.) Returns True; raises AssertionError that names the first derivative that differs.
     """
+    if not callable(function):
+        raise TypeError(f"gradcheck: wanted a function of the inputs, got {describe(function)}")
+    if not isinstance(inputs, (Tensor, tuple, list)):
+        raise TypeError(f"gradcheck: wanted a Tensor or several in a tuple as inputs, got {describe(inputs)}")
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = [index for index, value in enumerate(inputs) if isinstance(value, Tensor) and value.requires_grad]
     if not checked:
@@ -750,7 +748,7 @@ def _jacobian_by_backward(function, points, checked) -> dict[tuple[int, int], np
                 if points[index].grad is not None:
                     rows[index][element] = points[index].grad.numpy()
         for index in checked:
-            jacobian[number, index] = rows[index].reshape(*output.shape, *points[index].shape)
+            jacobian[number, index] = rows[index].reshape((*output.shape, *points[index].shape))
     if not jacobian:
         raise RuntimeError("gradcheck: no output depends on the inputs through recorded operations")
     return jacobian
@@ -777,5 +775,5 @@ def _jacobian_by_difference(function, points, values, eps) -> dict[tuple[int, in
             for column, high, low in zip(columns, above, below, strict=True):
                 column[..., element] = (high - low) / (2 * eps)
         for number, column in enumerate(columns):
-            jacobian[number, index] = column.reshape(*shapes[number], *value.shape)
+            jacobian[number, index] = column.reshape((*shapes[number], *value.shape))
     return jacobian

@@ -7,7 +7,10 @@ bytes / 16, rounded up, and the same state gives the same numbers on every devic
 
 from __future__ import annotations
 
+import operator
 import threading
+
+from mytensor.arguments import describe
 
 _lock = threading.Lock()
 _seed = 0
@@ -17,8 +20,12 @@ _offset = 0
 def manual_seed(seed: int) -> None:
     """Starts the random numbers over from `seed` (0 ... 2^64 - 1). At import the seed is 0."""
     global _seed, _offset
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise TypeError(f"manual_seed: wanted an int, got {type(seed).__name__}")
+    try:
+        if isinstance(seed, bool):
+            raise TypeError
+        seed = operator.index(seed)
+    except TypeError:
+        raise TypeError(f"manual_seed: wanted an int, got {describe(seed)}") from None
     if not 0 <= seed < 2**64:
         raise ValueError(f"manual_seed: wanted 0 <= seed < 2**64, got {seed}")
     with _lock:

@@ -5,10 +5,16 @@ backend and records the graph. Names and meanings are torch's.
 
 Types: the two tensors of an operation must have the same dtype, there is no silent promotion (x.float(), x.long() ...
 convert). Python numbers take the dtype of the tensor beside them.
+
+Memory: reshape, view, flatten, squeeze, unsqueeze and an index of nothing but `:`, `...` and None share the memory of
+the tensor. What chooses or reorders elements (x[0], x[1:3], narrow, transpose, permute, .T) is a part: a copy whatever
+its shape, as arrays are contiguous here, and a change of it in place is written to the tensor too, as if it were a view
+(ops/parts.py). Rows by their numbers (x[rows], index_select) are a plain copy.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -16,11 +22,13 @@ import mytensor_backend as backend
 import numpy as np
 from mytensor_backend import DType, NDArray
 
+from mytensor.arguments import as_flag, as_number, as_sizes, describe, normalize_dim
 from mytensor.cuda.streams import Stream
 
 _FLOATING = (backend.float32, backend.float64)
 _DTYPE_OF_NAME = {name: getattr(backend, name) for name in ("float32", "float64", "int64", "int32", "uint8")}
 _NAME_OF_DTYPE = {dtype: name for name, dtype in _DTYPE_OF_NAME.items()}
+_DEVICES = ("cpu", "cuda", "simt")
 _DLPACK_CUDA = 2  # DLPack's number for a GPU's memory
 _PLAIN_DTYPES = (backend.float32, backend.int64)  # repr does not mention these
 
@@ -37,6 +45,7 @@ class Tensor:
         "_grad",  # Tensor or None: see the property grad
         "_hooks",  # of a leaf: registration number -> hook; those of a computed tensor stand on its node
         "_output_index",  # which output of grad_fn this is
+        "_part",  # where this was taken from, if it is a part of another tensor (ops/parts.py); else None
         "_requires_grad",
         "_shares_memory",  # True for both ends of a recorded reshape: in-place changes would bypass the graph
         "array",  # the NDArray: the numbers
@@ -52,8 +61,9 @@ class Tensor:
         self._output_index = 0
         self._hooks: dict[int, Callable] | None = None
         self._shares_memory = False
-        if requires_grad:
-            self.requires_grad = True
+        self._part: Part | NotToChange | None = None
+        if requires_grad is not False:
+            self.requires_grad = requires_grad
 
     @classmethod
     def _wrap(cls, array) -> Tensor:
@@ -66,6 +76,7 @@ class Tensor:
         tensor._output_index = 0
         tensor._hooks = None
         tensor._shares_memory = False
+        tensor._part = None
         return tensor
 
     @staticmethod
@@ -89,7 +100,7 @@ class Tensor:
 
     def size(self, dim: int | None = None):
         """The shape, or the length of one dimension."""
-        return self.shape if dim is None else self.shape[_normalize_dim(dim, self.ndim)]
+        return self.shape if dim is None else self.shape[normalize_dim(dim, self.ndim, "size")]
 
     @property
     def ndim(self) -> int:
@@ -126,6 +137,7 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, flag: bool) -> None:
+        flag = as_flag(flag, "requires_grad")
         if flag and self.array.dtype not in _FLOATING:
             raise TypeError(
                 f"only floating tensors can require a gradient, this one has dtype {_NAME_OF_DTYPE[self.array.dtype]}; "
@@ -135,7 +147,31 @@ class Tensor:
             raise RuntimeError(
                 "requires_grad can be switched off only on leaves, and this tensor was computed; use .detach() instead"
             )
-        self._requires_grad = bool(flag)
+        self._requires_grad = flag
+
+    @property
+    def grad(self) -> Tensor | None:
+        """dloss/dself, summed over all backward calls since it was last cleared (set to None)."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None:
+            if not isinstance(gradient, Tensor):
+                raise TypeError(f"grad: wanted a Tensor or None, got {describe(gradient)}; mt.tensor(...) makes one")
+            if gradient is self:
+                raise ValueError("grad: a tensor cannot be its own gradient; give it a .clone()")
+            if gradient.shape != self.shape:
+                raise ValueError(f"grad: wanted the shape of its tensor, {self.shape}, got {gradient.shape}")
+            if gradient.dtype != self.dtype:
+                raise TypeError(f"grad: wanted the dtype of its tensor, {self.dtype.name}, got {gradient.dtype.name}")
+            if gradient.device != self.device:
+                raise ValueError(f"grad: wanted the device of its tensor, {self.device}, got {gradient.device}")
+        self._grad = gradient
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Switches the collecting of gradients on or off; returns the tensor."""
@@ -155,21 +191,6 @@ class Tensor:
     # Autograd
     # -----------------------------------------------------------------------------------------------------------------
 
-    @property
-    def grad(self) -> Tensor | None:
-        """dloss/dself, summed over all backward calls since it was last cleared; None before the first."""
-        return self._grad
-
-    @grad.setter
-    def grad(self, gradient: Tensor | None) -> None:
-        if gradient is not None:
-            autograd.check_grad(self, gradient)
-        self._grad = gradient
-
-    @grad.deleter
-    def grad(self) -> None:
-        self._grad = None
-
     def backward(self, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
         """Adds dself/dleaf to the `.grad` of every leaf this tensor was computed from.
 
@@ -183,7 +204,9 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same numbers (the memory is shared), cut off from the graph."""
-        return Tensor._wrap(self.array)
+        output = Tensor._wrap(self.array)
+        output._part = self._part
+        return output
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> autograd.HookHandle:
         """Calls hook(gradient) whenever backward has this tensor's gradient; a returned Tensor replaces it."""
@@ -238,6 +261,17 @@ class Tensor:
         """The elements as nested Python lists."""
         return self.array.cpu().numpy().tolist()
 
+    def __format__(self, spec: str) -> str:
+        """f"{loss:.4f}": a 0-d tensor is written as its number is, any other one as print does."""
+        if self.ndim == 0:
+            return format(self.item(), spec)
+        if spec:
+            raise TypeError(
+                f"the format {spec!r} is for a single number, and this tensor has shape {self.shape}; format its "
+                "elements (.tolist()), or .item() where there is one"
+            )
+        return str(self)
+
     def __float__(self) -> float:
         return float(self.item())
 
@@ -245,9 +279,10 @@ class Tensor:
         return int(self.item())
 
     def __index__(self) -> int:
-        if self.is_floating_point():
+        if self.is_floating_point() or self.numel() != 1:
             raise TypeError(
-                f"only integer tensors can be used as an index, this one has dtype {_NAME_OF_DTYPE[self.dtype]}"
+                "only an integer tensor with one element can be used as an index, this one has dtype "
+                f"{_NAME_OF_DTYPE[self.dtype]} and shape {self.shape}"
             )
         return int(self.item())
 
@@ -268,7 +303,10 @@ class Tensor:
         return (self[index] for index in range(len(self)))
 
     def __contains__(self, element) -> bool:
-        return bool((self == element).sum().item())
+        if isinstance(element, Tensor):
+            return bool((self == element).sum().item())
+        number = as_number(element, "`element in tensor`: the element")
+        return bool((self.array.cpu().numpy() == number).any())
 
     def __repr__(self) -> str:
         prefix = "tensor("
@@ -309,22 +347,27 @@ class Tensor:
         return ops.clone(self)
 
     def contiguous(self) -> Tensor:
-        """The tensor itself: ours are always contiguous."""
-        return self
+        """The tensor itself: ours are always contiguous. Of a part (see mytensor.tensor) one that is for reading only:
+        in torch it depends on strides whether a change of it in place reaches the other tensor; .clone() first."""
+        return self if self._part is None else ops.contiguous(self)
 
-    def to(self, target: DType | str, non_blocking: bool = False) -> Tensor:
-        """The tensor with another dtype (mt.float64 ...) or on another device ("cpu", "cuda", "simt"); itself if
-        nothing changes. Gradients flow back to where it came from.
+    def to(self, *args, copy: bool = False, **kwargs) -> Tensor:
+        """The tensor with another dtype (mt.float64 ...), on another device ("cpu", "cuda", "simt"), or both; itself
+        if nothing changes. Gradients flow back to where it came from.
 
+        Torch's spellings: to(dtype), to(device), to(device, dtype), to(other tensor), each with non_blocking behind it,
+        or by keywords: to(device=..., dtype=..., non_blocking=...).
+        copy: a copy also where nothing changes.
         non_blocking: do not wait for a copy between a GPU and pinned memory: it is queued on the current stream, behind
         the kernels that are there, and runs beside those of other streams. From a GPU to the CPU the result is pinned,
         and must not be read before the stream has come so far (an event, or `mt.cuda.current_stream().synchronize()`).
         Nor must a pinned source be written before. Any other copy is waited for all the same.
         """
-        if isinstance(target, str) and target not in _DTYPE_OF_NAME:
-            return self if target == self.device else ops.to_device(self, target, non_blocking)
-        dtype = as_dtype(target)
-        return self if dtype == self.dtype else ops.cast(self, dtype)
+        device, dtype, non_blocking = parse_to_arguments(args, kwargs)
+        result = self if dtype in (None, self.dtype) else ops.cast(self, dtype)
+        if device not in (None, self.device):
+            result = ops.to_device(result, device, non_blocking)
+        return ops.clone(result) if copy and result is self else result
 
     def cpu(self) -> Tensor:
         """The tensor on the CPU; itself if it is there."""
@@ -332,7 +375,7 @@ class Tensor:
 
     def cuda(self, non_blocking: bool = False) -> Tensor:
         """The tensor on the GPU; itself if it is there."""
-        return self.to("cuda", non_blocking)
+        return self.to("cuda", non_blocking=non_blocking)
 
     def pin_memory(self) -> Tensor:
         """A copy in pinned memory of the CPU, which a GPU reads without help: `.to("cuda", non_blocking=True)` then
@@ -349,6 +392,8 @@ class Tensor:
         Ops tell this by themselves; it is for kernels of other libraries that got the memory from here. ValueError: the
         tensor is neither on a GPU nor pinned.
         """
+        if not isinstance(stream, Stream):
+            raise TypeError(f"record_stream: wanted an mt.cuda.Stream, got {describe(stream)}")
         backend.cuda_record_stream(self.array, stream.cuda_stream)
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -387,6 +432,9 @@ class Tensor:
 
     def __matmul__(self, other):
         return ops.matmul(self, other)
+
+    def __rmatmul__(self, other):
+        return ops.matmul(other, self)
 
     def __neg__(self):
         return ops.neg(self)
@@ -493,12 +541,9 @@ class Tensor:
         return ops.mean(self, dim, keepdim)
 
     def var(self, dim: int | Sequence[int] | None = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-        """The variance: the sum of squared distances from the mean over (count - correction)."""
-        dims = ops.normalize_dims(dim, self.ndim)
-        count = int(np.prod([self.shape[d] for d in dims], dtype=np.int64))
-        # No gradient goes through the mean: the distances from it add up to 0, whatever the elements are.
-        distances = self - self.mean(dims, keepdim=True).detach()
-        return (distances * distances).sum(dims, keepdim) / (count - correction)
+        """The variance: the sum of squared distances from the mean over (count - correction). Infinity, or NaN where
+        all distances are 0, if the correction leaves nothing to divide by."""
+        return ops.var(self, dim, correction, keepdim)
 
     def amax(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """The largest element over some dimensions; equal maxima share the gradient evenly."""
@@ -514,10 +559,7 @@ class Tensor:
 
     def min(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
         """The smallest element; with a dim, (values, indices) along it; the gradient goes to the index's element."""
-        if dim is None:
-            return ops.min_of_all(self)
-        values, indices = ops.max_along(-self, dim, keepdim)
-        return ValuesAndIndices(-values, indices)
+        return ops.min_of_all(self) if dim is None else ValuesAndIndices(*ops.min_along(self, dim, keepdim))
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """The int64 position of the largest element along dim, or in the flattened tensor; of equal ones, the first."""
@@ -548,28 +590,29 @@ class Tensor:
         return ops.reshape(self, _unpack(shape))
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """Merges the dimensions start_dim ... end_dim into one."""
+        """Merges the dimensions start_dim ... end_dim into one. The memory is shared."""
         return ops.flatten(self, start_dim, end_dim)
 
-    def squeeze(self, dim: int | None = None) -> Tensor:
-        """Without the dimensions of length 1 (or without `dim`, if its length is 1)."""
+    def squeeze(self, dim: int | Sequence[int] | None = None) -> Tensor:
+        """Without the dimensions of length 1 (or without those of `dim` whose length is 1). The memory is shared."""
         return ops.squeeze(self, dim)
 
     def unsqueeze(self, dim: int) -> Tensor:
-        """With a dimension of length 1 put in at `dim`."""
+        """With a dimension of length 1 put in at `dim`. The memory is shared."""
         return ops.unsqueeze(self, dim)
 
     def transpose(self, dim0: int, dim1: int) -> Tensor:
-        """With two dimensions exchanged. A copy: our arrays are always contiguous."""
+        """With two dimensions exchanged. A part: a copy, and a change of it in place is written to this tensor too."""
         return ops.transpose(self, dim0, dim1)
 
     def permute(self, *dims) -> Tensor:
-        """With the dimensions in another order. A copy: our arrays are always contiguous."""
+        """With the dimensions in another order. A part: a copy, and a change of it in place is written to this tensor
+        too."""
         return ops.permute(self, _unpack(dims))
 
     @property
     def T(self) -> Tensor:
-        """The transpose of a matrix."""
+        """The transpose of a matrix. A part: a copy, and a change of it in place is written to this tensor too."""
         if self.ndim != 2:
             raise ValueError(
                 f".T: wanted a matrix (2 dimensions), got shape {self.shape}; use .transpose(dim0, dim1) or .permute"
@@ -577,12 +620,13 @@ class Tensor:
         return ops.transpose(self, 0, 1)
 
     def broadcast_to(self, *shape) -> Tensor:
-        """Repeated to a larger shape by numpy's broadcasting rules (a copy)."""
+        """Repeated to a larger shape by numpy's broadcasting rules. A copy that cannot be changed in place, as in
+        torch, where several of its elements are one."""
         return ops.broadcast_to(self, _unpack(shape))
 
     def expand(self, *shape) -> Tensor:
         """Like broadcast_to; -1 keeps a dimension's length."""
-        shape = _unpack(shape)
+        shape = as_sizes(_unpack(shape), "expand")
         missing = len(shape) - self.ndim
         return ops.broadcast_to(
             self, [self.shape[d - missing] if n == -1 and d >= missing else n for d, n in enumerate(shape)]
@@ -597,30 +641,30 @@ class Tensor:
         return ops.select(self, dim, index)
 
     def narrow(self, dim: int, start: int, length: int) -> Tensor:
-        """Elements start ... start + length - 1 of dimension `dim` (a copy)."""
+        """Elements start ... start + length - 1 of dimension `dim`. A part: a copy, and a change of it in place is
+        written to this tensor too."""
         return ops.narrow(self, dim, start, length)
 
     def __getitem__(self, key) -> Tensor:
-        """x[2], x[1:5], x[:, 0], x[..., None], x[rows] with int64 rows. A copy, except where only the shape changes."""
+        """x[2], x[1:5], x[:, 0]: a part: a copy, and a change of it in place is written to this tensor too.
+        x[:], x[...], x[None]: the memory is shared. x[rows] with int64 rows: a plain copy."""
         return ops.getitem(self, key)
 
     def __setitem__(self, key, value):
-        raise NotImplementedError(
-            "assigning to part of a tensor is not supported: the graph could not record it; write through numpy: "
-            "x.detach().numpy()[...] = value, or build the tensor with mt.cat or mt.where"
-        )
+        """x[2] = number or tensor, for the keys of x[key] except rows, and where no graph is recorded."""
+        ops.setitem(self, key, value)
 
     # -----------------------------------------------------------------------------------------------------------------
     # In place
     # -----------------------------------------------------------------------------------------------------------------
 
-    def add_(self, other, alpha: float = 1.0) -> Tensor:
+    def add_(self, other, alpha: float = 1) -> Tensor:
         """self += alpha * other."""
         return ops.add_(self, other, alpha)
 
-    def sub_(self, other, alpha: float = 1.0) -> Tensor:
+    def sub_(self, other, alpha: float = 1) -> Tensor:
         """self -= alpha * other."""
-        return ops.add_(self, other, -alpha)
+        return ops.sub_(self, other, alpha)
 
     def mul_(self, other) -> Tensor:
         """self *= other."""
@@ -631,7 +675,7 @@ class Tensor:
         return ops.div_(self, other)
 
     def fill_(self, value: float) -> Tensor:
-        """Sets every element to one number."""
+        """Sets every element to one number, which may be a 0-d tensor."""
         return ops.fill_(self, value)
 
     def zero_(self) -> Tensor:
@@ -654,7 +698,7 @@ class Tensor:
         return ops.add_(self, other)
 
     def __isub__(self, other):
-        return ops.add_(self, other, -1.0)
+        return ops.sub_(self, other)
 
     def __imul__(self, other):
         return ops.mul_(self, other)
@@ -705,17 +749,19 @@ class ValuesAndIndices(NamedTuple):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def tensor(data, dtype: DType | None = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
+def tensor(data, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A new tensor from a number, a nested list, a numpy array, or anything that speaks DLPack (a torch tensor). Always
     a copy.
 
     device: "cpu", "cuda" (a GPU) or "simt" (the emulator that runs the GPU's kernels on the CPU; see mytensor.simt).
+    When left out, where the data is: a tensor stays on its device, all else goes to the CPU.
     dtype: when left out, numpy arrays keep theirs; Python floats become float32, ints int64. bool becomes uint8 (0 and
     1), since there is no boolean dtype here; comparisons return uint8 for the same reason.
-    TypeError: float16, complex, strings and other dtypes there are no kernels for.
+    TypeError: float16, complex, strings and other dtypes there are no kernels for. ValueError: a number that the dtype
+    does not hold, e.g. 300 or NaN in uint8; fractions are cut off.
     """
     array = _new_array(data, None if dtype is None else as_dtype(dtype))
-    return Tensor(array.to(device), requires_grad)
+    return Tensor(array if device is None else array.to(as_device(device)), requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -724,9 +770,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     An array that is not C-contiguous, writable and in the machine's byte order cannot be shared, and is copied.
     """
     if not isinstance(array, np.ndarray):
-        raise TypeError(
-            f"from_numpy: wanted a numpy array, got {type(array).__name__}; mt.tensor takes lists and numbers"
-        )
+        raise TypeError(f"from_numpy: wanted a numpy array, got {describe(array)}; mt.tensor takes lists and numbers")
     if array.dtype == np.bool_:
         array = array.view(np.uint8) if array.flags.c_contiguous else array.astype(np.uint8)
     _check_numpy_dtype(array.dtype)
@@ -736,9 +780,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
 def from_dlpack(source: Any) -> Tensor:
     """A tensor that shares the memory of an object that speaks DLPack: a torch tensor on the CPU, a numpy array."""
     if not hasattr(source, "__dlpack__"):
-        raise TypeError(
-            f"from_dlpack: {type(source).__name__} has no __dlpack__ method; mt.tensor copies lists and numbers"
-        )
+        raise TypeError(f"from_dlpack: {describe(source)} has no __dlpack__ method; mt.tensor copies lists and numbers")
     return Tensor._wrap(backend.from_dlpack(source))
 
 
@@ -746,10 +788,10 @@ def as_dtype(dtype) -> DType:
     """mt.float32 and so on from itself, its name ("float32"), or numpy's type (np.float32)."""
     if isinstance(dtype, DType):
         return dtype
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
+    name = describe(dtype)
+    if isinstance(dtype, (str, type, np.dtype)):  # of what else numpy would make one: of None float64
+        with contextlib.suppress(TypeError):
+            name = np.dtype(dtype).name
     if name not in _DTYPE_OF_NAME:
         raise TypeError(
             f"dtype {name} is not supported; wanted one of {', '.join('mt.' + known for known in _DTYPE_OF_NAME)}"
@@ -757,30 +799,88 @@ def as_dtype(dtype) -> DType:
     return _DTYPE_OF_NAME[name]
 
 
+def as_array(value, op: str) -> NDArray:
+    """The NDArray of an op's argument, a Tensor or an NDArray."""
+    if isinstance(value, Tensor):
+        return value.array
+    if isinstance(value, NDArray):
+        return value
+    raise TypeError(f"{op}: wanted a Tensor, got {describe(value)}; mt.tensor(...) makes one")
+
+
+def as_device(device) -> str:
+    """ "cpu", "cuda" or "simt", checked."""
+    if not isinstance(device, str):
+        raise TypeError(f"a device must be one of 'cpu', 'cuda', 'simt', got {device!r} ({type(device).__name__})")
+    if device not in _DEVICES:
+        raise ValueError(f"device {device!r} is not one of 'cpu', 'cuda', 'simt'")
+    return device
+
+
+def parse_to_arguments(args: tuple, kwargs: dict) -> tuple[str | None, DType | None, bool]:
+    """(device, dtype, non_blocking) from the arguments of a `to` in any of torch's spellings: (dtype), (device),
+    (device, dtype) or (other tensor), each with non_blocking behind it, or keywords. None: as it was."""
+    first = args[0] if args else None
+    if isinstance(first, Tensor):
+        names = ["other", "non_blocking"]
+    elif isinstance(first, (DType, type, np.dtype)) or (isinstance(first, str) and first in _DTYPE_OF_NAME):
+        names = ["dtype", "non_blocking"]
+    else:
+        names = ["device", "dtype", "non_blocking"]
+    if len(args) > len(names):
+        raise TypeError(f"to: wanted at most ({', '.join(names)}), got {len(args)} arguments")
+    given = dict(zip(names, args, strict=False))
+    for name, value in kwargs.items():
+        if name not in ("device", "dtype", "other", "non_blocking"):
+            raise TypeError(f"to: there is no argument {name!r}; wanted device, dtype, other, non_blocking or copy")
+        if name in given:
+            raise TypeError(f"to: {name} was given twice, as {given[name]!r} and as {name}={value!r}")
+        given[name] = value
+    if "other" in given:
+        other = given["other"]
+        if not isinstance(other, Tensor):
+            raise TypeError(f"to: other must be a Tensor, got {describe(other)}")
+        if "device" in given or "dtype" in given:
+            raise TypeError("to: a tensor brings its device and its dtype, so neither can be given beside it")
+        given.update(device=other.device, dtype=other.dtype)
+    if not given:
+        raise TypeError("to: wanted a dtype (mt.float64), a device ('cpu', 'cuda', 'simt'), both, or a Tensor")
+    device, dtype, non_blocking = given.get("device"), given.get("dtype"), given.get("non_blocking", False)
+    if not isinstance(non_blocking, (bool, np.bool_)):
+        raise TypeError(f"to: non_blocking must be True or False, got {non_blocking!r}")
+    return (
+        None if device is None else as_device(device),
+        None if dtype is None else as_dtype(dtype),
+        bool(non_blocking),
+    )
+
+
 def _new_array(data, dtype: DType | None):
     """A new NDArray with the values of `data`."""
     if isinstance(data, Tensor):
         data = data.array
+    elif hasattr(data, "__dlpack_device__") and data.__dlpack_device__()[0] == _DLPACK_CUDA:
+        data = backend.from_dlpack(data)
     if isinstance(data, NDArray):
-        return data.clone() if dtype is None or dtype == data.dtype else data.astype(dtype)
+        if dtype is None or dtype == data.dtype:
+            return data.clone()
+        _check_range(data.cpu().numpy(), dtype)
+        return data.astype(dtype)
     is_python_data = not isinstance(data, (np.ndarray, np.generic))
-    if hasattr(data, "__dlpack_device__") and data.__dlpack_device__()[0] == _DLPACK_CUDA:
-        array = backend.from_dlpack(data)
-        return array.clone() if dtype is None or dtype == array.dtype else array.astype(dtype)
     if is_python_data and hasattr(data, "__dlpack__"):
         data, is_python_data = np.from_dlpack(data), False
-    array = np.asarray(data)
-    if array.dtype.kind not in "fiub":
-        hint = "; take .real, .imag or abs() first" if array.dtype.kind == "c" else ""
-        raise TypeError(
-            f"cannot make a tensor of {array.dtype.name} values (got {type(data).__name__}); wanted numbers{hint}"
-        )
+    array = _numpy_array(data)
+    if is_python_data and array.dtype.kind in "fuO" and array.size:
+        array = _python_numbers(data, array, dtype)
     if dtype is not None:
-        array = array.astype(_NAME_OF_DTYPE[dtype])
+        _check_range(array, dtype)
+        with np.errstate(over="ignore"):  # 1e300 is infinity in float32
+            array = array.astype(_NAME_OF_DTYPE[dtype])
     elif array.dtype == np.bool_:
         array = array.astype(np.uint8)
     elif is_python_data and array.dtype == np.float64:
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
     _check_numpy_dtype(array.dtype)
     # order="C" and the native byte order: what NDArray wants. Always a copy, so that the tensor owns its memory.
     return backend.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
@@ -795,15 +895,81 @@ def _check_numpy_dtype(dtype: np.dtype) -> None:
         )
 
 
+def _numpy_array(data) -> np.ndarray:
+    """The numbers as a numpy array. TypeError or ValueError for what holds anything else, or is ragged."""
+    try:
+        array = np.asarray(data)
+    except ValueError:
+        raise ValueError(
+            f"cannot make a tensor of this {type(data).__name__}: at every level its parts must be numbers, or lists "
+            "of one length"
+        ) from None
+    if array.dtype.kind == "O" and isinstance(data, (list, tuple, int)):
+        other = [element for element in array.flat if not isinstance(element, (int, float))]
+        if not other:
+            return array  # integers beyond 64 bits
+        raise TypeError(
+            f"cannot make a tensor of a {type(data).__name__} that holds {describe(other[0])}; wanted numbers"
+        )
+    if array.dtype.kind not in "fiub":
+        hint = "; take .real, .imag or abs() first" if array.dtype.kind == "c" else ""
+        raise TypeError(
+            f"cannot make a tensor of {array.dtype.name} values (got {describe(data)}); wanted numbers{hint}"
+        )
+    return array
+
+
+def _python_numbers(data, array: np.ndarray, dtype: DType | None) -> np.ndarray:
+    """Python's numbers, of which numpy made floating ones, or integers beyond int64.
+
+    It makes floating numbers of all where one integer lies beyond int64, and the others lose digits. So where integers
+    are wanted they are read one by one.
+    """
+    wants_integers = _are_integers(data) if dtype is None else not dtype.is_floating
+    if not wants_integers:
+        try:
+            return array.astype(np.float64)
+        except OverflowError:
+            raise ValueError("tensor: an integer lies beyond the largest floating number") from None
+    if array.dtype.kind == "f" and (np.abs(array) < 2**53).all():
+        return array  # exact, and NaN is not among them
+    wanted = np.iinfo(np.int64 if dtype is None else _NAME_OF_DTYPE[dtype])
+    elements = np.array(data, dtype=object)
+    for element in elements.flat:
+        if not wanted.min <= element <= wanted.max:
+            raise ValueError(_does_not_fit(element, wanted.dtype.name))
+    return np.array([int(element) for element in elements.flat], wanted.dtype).reshape(elements.shape)
+
+
+def _are_integers(data) -> bool:
+    if isinstance(data, (list, tuple)):
+        return all(_are_integers(element) for element in data)
+    return isinstance(data, (int, np.integer))
+
+
+def _check_range(array: np.ndarray, dtype: DType) -> None:
+    """ValueError if an integer dtype does not hold every number; fractions may be cut off."""
+    if dtype.is_floating or array.size == 0 or array.dtype.kind == "b":
+        return
+    limits = np.iinfo(_NAME_OF_DTYPE[dtype])
+    if array.dtype.kind == "f":
+        array = array.astype(np.float64)
+        # The largest int64 is 2^63 as a float, which is too large. Written so that NaN does not fit.
+        fits = (array >= limits.min) & (array <= limits.max) & (array < limits.max + 1.0)
+        wrong = array[~fits]
+    else:
+        wrong = np.array([end for end in (array.min(), array.max()) if not limits.min <= int(end) <= limits.max])
+    if wrong.size:
+        raise ValueError(_does_not_fit(wrong.flat[0], dtype.name))
+
+
+def _does_not_fit(number, name: str) -> str:
+    return f"tensor: the number {number} does not fit {name}; use another number or another dtype"
+
+
 def _rebuild(kind: type[Tensor], values: np.ndarray, device: str, requires_grad: bool) -> Tensor:
     """Makes a tensor again from what __reduce__ wrote (copy.deepcopy, pickle)."""
     return kind(backend.from_numpy(values).to(device), requires_grad)
-
-
-def _normalize_dim(dim: int, ndim: int) -> int:
-    if not -ndim <= dim < ndim:
-        raise IndexError(f"dim {dim} is out of range for a tensor with {ndim} dimension(s)")
-    return dim % ndim
 
 
 def _unpack(sizes: tuple) -> tuple:
@@ -813,3 +979,4 @@ def _unpack(sizes: tuple) -> tuple:
 
 # At the end, because these import Tensor from here.
 from mytensor import autograd, creation, ops  # noqa: E402
+from mytensor.ops.parts import NotToChange, Part  # noqa: E402

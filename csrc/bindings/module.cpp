@@ -21,6 +21,30 @@ std::string name_of_argument(const py::handle& argument) {
     return text;
 }
 
+std::string names_of_arguments(const py::args& args, const py::kwargs& kwargs) {
+    std::string got;
+    for (const auto& argument : args) got += (got.empty() ? "" : ", ") + name_of_argument(argument);
+    for (const auto& [name, value] : kwargs)
+        got += (got.empty() ? "" : ", ") + std::string(py::str(name)) + "=" + name_of_argument(value);
+    return got;
+}
+
+// Functions that are no ops: arguments that do not fit are a TypeError with what came and what was wanted, the first
+// line of the function's doc, where pybind11 would list C++ types.
+void explain_what_does_not_fit(py::module_& m) {
+    const py::dict members = py::reinterpret_steal<py::dict>(PyDict_Copy(m.attr("__dict__").ptr()));
+    for (const auto& [key, member] : members) {
+        if (!PyCFunction_Check(member.ptr())) continue;
+        const std::string name = py::str(key), doc = py::str(member.attr("__doc__"));
+        if (doc.find("(*args, **kwargs)") != std::string::npos) continue;  // an op: def_op has done it
+        auto* wanted = new std::string(doc.substr(0, doc.find('\n')));     // never destroyed, like the module
+        m.def(name.c_str(), [wanted](const py::args& args, const py::kwargs& kwargs) {
+            throw TypeError(
+                message("these arguments do not fit: (", names_of_arguments(args, kwargs), "); wanted ", *wanted));
+        });
+    }
+}
+
 void translate_exceptions(std::exception_ptr pointer) {
     try {
         if (pointer) std::rethrow_exception(pointer);
@@ -40,11 +64,8 @@ py::object call_without_ndarrays(const char* op, const py::args& args, const py:
         py::object result = tensor_handler()(op, args, kwargs);
         if (!result.is(py::reinterpret_borrow<py::object>(Py_NotImplemented))) return result;
     }
-    std::string got;
-    for (const auto& argument : args) got += (got.empty() ? "" : ", ") + name_of_argument(argument);
-    for (const auto& [name, value] : kwargs)
-        got += (got.empty() ? "" : ", ") + std::string(py::str(name)) + "=" + name_of_argument(value);
-    throw TypeError(message("mytensor_backend.", op, ": these arguments do not fit: (", got,
+    throw TypeError(message("mytensor_backend.", op, ": these arguments do not fit: (",
+                            names_of_arguments(args, kwargs),
                             "). Arrays must be NDArrays, made with mytensor_backend.from_numpy(array), "
                             "or Tensors, made with mytensor.tensor(array); help(mytensor_backend.",
                             op, ") shows what is wanted."));
@@ -80,4 +101,5 @@ PYBIND11_MODULE(mytensor_backend, m) {
     mt::bind_shape(m);
     mt::bind_random(m);
     mt::bind_training(m);
+    mt::explain_what_does_not_fit(m);
 }

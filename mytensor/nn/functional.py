@@ -74,7 +74,7 @@ def _conv2d_same(input, weight, bias, stride, dilation, groups) -> Tensor:
     output = conv2d(input, weight, bias, 1, behind, dilation, groups)
     for dim, t in zip((-2, -1), total, strict=True):
         if t % 2:
-            output = output.narrow(dim, 1, output.shape[dim] - 1)
+            output = ops.clone(output.narrow(dim, 1, output.shape[dim] - 1))
     return output
 
 

@@ -33,17 +33,18 @@ from mytensor.ops.arithmetic import (
     where,
 )
 from mytensor.ops.conv import col2im, conv2d, im2col
-from mytensor.ops.in_place import add_, copy_, div_, fill_, mul_, normal_, uniform_
+from mytensor.ops.in_place import add_, copy_, div_, fill_, mul_, normal_, setitem, sub_, uniform_
 from mytensor.ops.indexing import getitem, index_select, select
 from mytensor.ops.loss import cross_entropy, nll_loss
 from mytensor.ops.matmul import linear, matmul
 from mytensor.ops.pooling import avg_pool2d, max_pool2d
-from mytensor.ops.reductions import amax, amin, argmax, max_along, max_of_all, mean, min_of_all, normalize_dims, sum
+from mytensor.ops.reductions import amax, amin, argmax, max_along, max_of_all, mean, min_along, min_of_all, sum, var
 from mytensor.ops.shape import (
     broadcast_to,
     cast,
     cat,
     clone,
+    contiguous,
     flatten,
     narrow,
     permute,
@@ -87,6 +88,7 @@ __all__ = [
     "cat",
     "clone",
     "col2im",
+    "contiguous",
     "conv2d",
     "copy_",
     "cross_entropy",
@@ -113,6 +115,7 @@ __all__ = [
     "max_pool2d",
     "maximum",
     "mean",
+    "min_along",
     "min_of_all",
     "minimum",
     "mul",
@@ -122,23 +125,25 @@ __all__ = [
     "neg",
     "nll_loss",
     "normal_",
-    "normalize_dims",
     "permute",
     "pow",
     "relu",
     "reshape",
     "select",
+    "setitem",
     "sigmoid",
     "softmax",
     "sqrt",
     "squeeze",
     "stack",
     "sub",
+    "sub_",
     "sum",
     "tanh",
     "to_device",
     "transpose",
     "uniform_",
     "unsqueeze",
+    "var",
     "where",
 ]

@@ -6,22 +6,30 @@ each backward of two operands.
 
 from __future__ import annotations
 
+from numbers import Number
+
 import mytensor_backend as backend
 import numpy as np
 
+from mytensor.arguments import as_number, describe
 from mytensor.autograd import Function
-from mytensor.tensor import NDArray, Tensor
+from mytensor.tensor import NDArray, Tensor, as_array
 
 
 def _operand(value, op: str):
     """A Tensor, NDArray or Python number, as `Function.apply` and the backend take it."""
     if isinstance(value, (Tensor, NDArray, int, float)):
         return value
-    if isinstance(value, np.number):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        raise TypeError(f"{op}: got a numpy array beside a Tensor; make it a Tensor first: mt.tensor(array)")
-    raise TypeError(f"{op}: wanted a Tensor or a number, got {type(value).__name__}")
+    if isinstance(value, (np.number, np.bool_)):
+        return as_number(value, f"{op}: a number beside a Tensor")
+    if is_foreign_array(value):
+        raise TypeError(f"{op}: got {describe(value)} beside a Tensor; make it a Tensor first: mt.tensor(array)")
+    raise TypeError(f"{op}: wanted a Tensor or a number, got {describe(value)}")
+
+
+def is_foreign_array(value) -> bool:
+    """An array of numpy, torch or another library, which is no single number."""
+    return (hasattr(value, "__dlpack__") or hasattr(value, "__array__")) and not isinstance(value, np.generic)
 
 
 def _operands(a, b, op: str) -> tuple:
@@ -353,16 +361,16 @@ def minimum(a: Tensor, b: Tensor) -> Tensor:
 def _two_tensors(a, b, op: str) -> tuple:
     for value in (a, b):
         if not isinstance(value, (Tensor, NDArray)):
-            raise TypeError(f"{op}: wanted two Tensors, got {type(value).__name__}; mt.tensor(number) makes one")
+            raise TypeError(f"{op}: wanted two Tensors, got {describe(value)}; mt.tensor(...) makes one")
     return _operands(a, b, op)
 
 
 def where(mask: Tensor, a, b) -> Tensor:
     """a where the uint8 mask is not 0, b elsewhere; a and b may be numbers (not both)."""
-    numbers = [value for value in (a, b) if isinstance(value, (int, float))]
-    if len(numbers) == 2:
+    as_array(mask, "where: the mask")
+    a, b = _operands(a, b, "where")
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
         raise TypeError("where: at least one of the two choices must be a Tensor, got two numbers")
-    _operands(a, b, "where")
     like = next(value for value in (a, b) if not isinstance(value, (int, float)))
     a, b = (
         backend.full((), value, like.dtype, like.device) if isinstance(value, (int, float)) else value
@@ -372,8 +380,8 @@ def where(mask: Tensor, a, b) -> Tensor:
 
 
 def neg(x: Tensor) -> Tensor:
-    """-x."""
-    return Neg.apply(x)
+    """-x; of uint8, which wraps around, 256 - x."""
+    return sub(0, x) if as_array(x, "neg").dtype == backend.uint8 else Neg.apply(x)
 
 
 def exp(x: Tensor) -> Tensor:
@@ -416,9 +424,9 @@ def _compare(name: str, symbol: str):
     kernel = getattr(backend, name)
 
     def compare(a, b):
-        for value in (a, b):
-            if not isinstance(value, (Tensor, NDArray, int, float, np.number, np.ndarray)):
-                return NotImplemented  # Python decides: == becomes False, < a TypeError
+        for value in (a, b) if name in ("eq", "ne") else ():
+            if not (isinstance(value, (Tensor, NDArray, Number, np.bool_)) or is_foreign_array(value)):
+                return NotImplemented  # a string, None, a list: Python makes `== "a"` False and `!= "a"` True
         a, b = _operands(a, b, name)
         return Tensor._wrap(kernel(_array(a), _array(b)))
 

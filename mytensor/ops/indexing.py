@@ -5,9 +5,10 @@ from __future__ import annotations
 import mytensor_backend as backend
 import numpy as np
 
+from mytensor.arguments import describe, normalize_dim
 from mytensor.autograd import Function
-from mytensor.ops.shape import narrow, permute, reshape
-from mytensor.tensor import NDArray, Tensor, _normalize_dim
+from mytensor.ops.shape import Permute, narrow, reshape
+from mytensor.tensor import NDArray, Tensor, as_array
 
 _SUPPORTED = (
     "supported are ints, slices with step 1, ..., None, and row numbers (int64 tensor, array or list) in first place. "
@@ -35,23 +36,28 @@ def index_select(x: Tensor, index: Tensor) -> Tensor:
 
 def select(x: Tensor, dim: int, index) -> Tensor:
     """Slices of dimension `dim` in the order of a 1-D int64 index."""
-    dim = _normalize_dim(dim, x.ndim)
-    rows = index.array if isinstance(index, Tensor) else index
+    dim = normalize_dim(dim, x.ndim, "index_select")
+    rows = as_array(index, "index_select: index")
     if dim == 0:
         return index_select(x, rows)
     to_front = [dim, *(other for other in range(x.ndim) if other != dim)]
     back = [to_front.index(position) for position in range(x.ndim)]
-    return permute(index_select(permute(x, to_front), rows), back)
+    return Permute.apply(index_select(Permute.apply(x, to_front), rows), back)
 
 
 def getitem(x: Tensor, key) -> Tensor:
-    """x[key] for the keys that _SUPPORTED names."""
-    keys = list(key) if isinstance(key, tuple) else [key]
-    keys = _fill_ellipsis(x, keys)
-    if keys and _is_index_array(keys[0]):
+    """x[key] for the keys that _SUPPORTED names.
+
+    Ints and slices give a part, whatever the lengths; `:`, `...` and None alone another shape of the same memory; row
+    numbers a copy.
+    """
+    keys = _fill_ellipsis(x, list(key) if isinstance(key, tuple) else [key])
+    if keys and is_index_array(keys[0]):
         rows = _row_numbers(x, keys[0])
         chosen = index_select(x, NDArray.reshape(rows, (rows.size,)))
-        x = reshape(chosen, (*rows.shape, *x.shape[1:])) if rows.ndim != 1 else chosen
+        if len(keys) == 1 and rows.ndim == 1:
+            return chosen
+        x = reshape(chosen, (*rows.shape, *x.shape[1:]))
         keys = [slice(None)] * rows.ndim + keys[1:]
 
     shape = []  # of the result: ints drop their dimension, None adds one
@@ -61,6 +67,7 @@ def getitem(x: Tensor, key) -> Tensor:
             shape.append(1)
             continue
         length = x.shape[dim]
+        is_whole = isinstance(part, slice) and part == slice(None)
         if isinstance(part, slice):
             start, stop, step = part.indices(length)
             if step != 1:
@@ -73,10 +80,8 @@ def getitem(x: Tensor, key) -> Tensor:
                 raise IndexError(f"index {start} is out of range for dimension {dim} of length {length}")
             start %= length
         else:
-            raise NotImplementedError(
-                f"an index of type {type(part).__name__} in place {dim} is not supported; {_SUPPORTED}"
-            )
-        if chosen_length != length:
+            raise NotImplementedError(f"an index cannot be {describe(part)} in place {dim}; {_SUPPORTED}")
+        if not is_whole:
             x = narrow(x, dim, start if chosen_length else 0, chosen_length)
         dim += 1
     return reshape(x, (*shape, *x.shape[dim:]))
@@ -96,18 +101,24 @@ def _fill_ellipsis(x: Tensor, keys: list) -> list:
 
 
 def _is_int(part) -> bool:
-    return (isinstance(part, (int, np.integer)) and not isinstance(part, bool)) or (
-        isinstance(part, Tensor) and part.ndim == 0
-    )
+    """An int, numpy's too, or a 0-d array or tensor of one; a 0-d uint8 is a mask in torch, as a bool is."""
+    if isinstance(part, (Tensor, NDArray)):
+        return part.ndim == 0 and part.dtype in (backend.int64, backend.int32)
+    is_0d_array = isinstance(part, np.ndarray) and part.ndim == 0 and part.dtype.kind in "iu"
+    return is_0d_array or (isinstance(part, (int, np.integer)) and not isinstance(part, bool))
 
 
-def _is_index_array(part) -> bool:
-    return isinstance(part, (NDArray, np.ndarray, list)) or (isinstance(part, Tensor) and part.ndim > 0)
+def is_index_array(part) -> bool:
+    """Whether a key chooses rows by their numbers."""
+    return isinstance(part, list) or (isinstance(part, (Tensor, NDArray, np.ndarray)) and part.ndim > 0)
 
 
 def _row_numbers(x: Tensor, index):
     """The row numbers as an int64 NDArray, negative ones counted from the end."""
-    rows = index.cpu().numpy() if isinstance(index, (Tensor, NDArray)) else np.asarray(index)
+    try:
+        rows = index.cpu().numpy() if isinstance(index, (Tensor, NDArray)) else np.asarray(index)
+    except ValueError:
+        raise TypeError(f"a ragged list cannot select rows; {_SUPPORTED}") from None
     if rows.size == 0 and isinstance(index, list):
         rows = rows.astype(np.int64)
     if rows.dtype not in (np.int64, np.int32):

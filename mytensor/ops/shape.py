@@ -1,4 +1,7 @@
-"""The same elements in another shape or order. Their derivatives put the gradient back where the elements came from."""
+"""The same elements in another shape or order. Their derivatives put the gradient back where the elements came from.
+
+Another shape shares the memory; another order, or some of the elements, is a part (parts.py): a copy.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from collections.abc import Sequence
 
 import mytensor_backend as backend
 
+from mytensor.arguments import as_int, as_sizes, describe, normalize_dim, normalize_dims
 from mytensor.autograd import Function
-from mytensor.tensor import DType, Tensor, _normalize_dim
+from mytensor.ops.parts import CONTIGUOUS, REPEATED, part_of
+from mytensor.tensor import DType, Tensor, as_array
 
 
 class Reshape(Function):
@@ -28,11 +33,16 @@ class Permute(Function):
         return backend.permute(x, dims)
 
     @staticmethod
-    def backward(ctx, upstream):  # dimension i came from dims[i], so dims[i] gets i back
-        inverse = [0] * len(ctx.dims)
-        for position, dim in enumerate(ctx.dims):
-            inverse[dim] = position
-        return backend.permute(upstream, inverse)
+    def backward(ctx, upstream):
+        return backend.permute(upstream, _inverse(ctx.dims))
+
+
+def _inverse(dims: Sequence[int]) -> list[int]:
+    """The order that undoes `dims`: dimension i came from dims[i], so dims[i] gets i back."""
+    inverse = [0] * len(dims)
+    for position, dim in enumerate(dims):
+        inverse[dim] = position
+    return inverse
 
 
 class BroadcastTo(Function):
@@ -108,18 +118,18 @@ class ToDevice(Function):
 
 def reshape(x: Tensor, shape) -> Tensor:
     """The same elements (and the same memory) in another shape; one length may be -1."""
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    output = Reshape.apply(x, shape)
+    output = Reshape.apply(x, as_sizes(shape, "reshape"))
     if isinstance(x, Tensor):
         x._shares_memory = output._shares_memory = True
+        output._part = x._part
     return output
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Merges the dimensions start_dim ... end_dim into one."""
+    start, end = (normalize_dim(dim, max(x.ndim, 1), "flatten") for dim in (start_dim, end_dim))
     if x.ndim == 0:
         return reshape(x, (1,))
-    start, end = _normalize_dim(start_dim, x.ndim), _normalize_dim(end_dim, x.ndim)
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
     merged = 1
@@ -128,68 +138,95 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(x, (*x.shape[:start], merged, *x.shape[end + 1 :]))
 
 
-def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
-    """Without the dimensions of length 1 (or without `dim`, if its length is 1)."""
-    if dim is None:
-        return reshape(x, [length for length in x.shape if length != 1])
-    dim = _normalize_dim(dim, max(x.ndim, 1))
-    if x.ndim == 0 or x.shape[dim] != 1:
-        return x
-    return reshape(x, x.shape[:dim] + x.shape[dim + 1 :])
+def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Without the dimensions of length 1 (or without those of `dim`, one or several, whose length is 1)."""
+    names_none = isinstance(dim, (tuple, list)) and not dim
+    dims = () if names_none else normalize_dims(dim, x.ndim, "squeeze")
+    return reshape(x, [length for d, length in enumerate(x.shape) if length != 1 or d not in dims])
 
 
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """With a dimension of length 1 put in at `dim`."""
-    dim = _normalize_dim(dim, x.ndim + 1)
+    dim = normalize_dim(dim, x.ndim + 1, "unsqueeze")
     return reshape(x, (*x.shape[:dim], 1, *x.shape[dim:]))
 
 
 def permute(x: Tensor, dims: Sequence[int]) -> Tensor:
-    """With the dimensions in the order `dims`."""
-    if len(dims) != x.ndim or sorted(dim % max(x.ndim, 1) for dim in dims) != list(range(x.ndim)):
+    """With the dimensions in the order `dims`. A part."""
+    order = [normalize_dim(dim, x.ndim, "permute") for dim in as_sizes(dims, "permute")]
+    if sorted(order) != list(range(x.ndim)):
         raise ValueError(f"permute: wanted each of the {x.ndim} dimensions once, got {tuple(dims)}")
-    return Permute.apply(x, [_normalize_dim(dim, x.ndim) for dim in dims])
+
+    def take(array):
+        return backend.permute(array, order)
+
+    def put(array, part):
+        return backend.permute(part.reshape(shape), _inverse(order))
+
+    output = Permute.apply(x, order)
+    shape = output.shape
+    return part_of(x, output, take, put)
 
 
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
-    """With two dimensions exchanged."""
-    dim0, dim1 = _normalize_dim(dim0, x.ndim), _normalize_dim(dim1, x.ndim)
+    """With two dimensions exchanged. A part."""
+    dim0, dim1 = normalize_dim(dim0, x.ndim, "transpose"), normalize_dim(dim1, x.ndim, "transpose")
     dims = list(range(x.ndim))
     dims[dim0], dims[dim1] = dim1, dim0
-    return Permute.apply(x, dims)
+    return permute(x, dims)
 
 
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """Repeated to a larger shape by numpy's broadcasting rules."""
-    return BroadcastTo.apply(x, tuple(shape))
+    """Repeated to a larger shape by numpy's broadcasting rules. A copy that cannot be changed in place."""
+    output = BroadcastTo.apply(x, as_sizes(shape, "broadcast_to"))
+    output._part = REPEATED
+    return output
 
 
 def cat(arrays: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors one behind the other along `dim`; all other lengths must agree."""
-    arrays = list(arrays)
+    arrays = _tensors(arrays, "cat")
     if not arrays:
         raise ValueError("cat: wanted at least one tensor, got an empty list")
-    return Cat.apply(_normalize_dim(dim, arrays[0].ndim), *arrays)
+    return Cat.apply(normalize_dim(dim, arrays[0].ndim, "cat"), *arrays)
 
 
 def stack(arrays: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape along a new dimension `dim`."""
-    return cat([unsqueeze(array, dim) for array in arrays], dim)
+    return cat([unsqueeze(array, dim) for array in _tensors(arrays, "stack")], dim)
 
 
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """Elements start ... start + length - 1 of dimension `dim`."""
-    dim = _normalize_dim(dim, x.ndim)
-    if not (length >= 0 and start >= 0 and start + length <= x.shape[dim]):
-        raise IndexError(
-            f"narrow: {start} ... {start + length} is out of range for dimension {dim} of length {x.shape[dim]}"
-        )
-    return Narrow.apply(x, dim, start, length)
+    """Elements start ... start + length - 1 of dimension `dim`. A part."""
+    dim = normalize_dim(dim, x.ndim, "narrow")
+    start, length = as_int(start, "narrow: start"), as_int(length, "narrow: length")
+    end = start + length
+    if not (length >= 0 and start >= 0 and end <= x.shape[dim]):
+        raise IndexError(f"narrow: {start} ... {end} is out of range for dimension {dim} of length {x.shape[dim]}")
+
+    def take(array):
+        return backend.narrow(array, dim, start, length)
+
+    def put(array, part):
+        before = backend.narrow(array, dim, 0, start)
+        behind = backend.narrow(array, dim, end, array.shape[dim] - end)
+        return backend.cat([before, part.reshape(shape), behind], dim)
+
+    output = Narrow.apply(x, dim, start, length)
+    shape = output.shape
+    return part_of(x, output, take, put)
 
 
 def clone(x: Tensor) -> Tensor:
     """A copy with memory of its own."""
     return Clone.apply(x)
+
+
+def contiguous(x: Tensor) -> Tensor:
+    """A part, for reading only; see Tensor.contiguous."""
+    output = reshape(x, x.shape)
+    output._part = CONTIGUOUS
+    return output
 
 
 def cast(x: Tensor, dtype: DType) -> Tensor:
@@ -200,3 +237,12 @@ def cast(x: Tensor, dtype: DType) -> Tensor:
 def to_device(x: Tensor, device: str, non_blocking: bool = False) -> Tensor:
     """The same values in another device's memory. non_blocking: as in Tensor.to."""
     return ToDevice.apply(x, device, non_blocking)
+
+
+def _tensors(values, op: str) -> list:
+    """Several tensors: a tuple or a list, or the slices of one."""
+    if not isinstance(values, (tuple, list, Tensor)):
+        raise TypeError(f"{op}: wanted a list of Tensors, got {describe(values)}")
+    for value in values:
+        as_array(value, op)  # a TypeError for what is no Tensor
+    return list(values)

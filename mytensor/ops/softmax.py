@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 
+from mytensor.arguments import normalize_dim
 from mytensor.autograd import Function
-from mytensor.ops.reductions import _kept_shape, normalize_dims
-from mytensor.tensor import Tensor, _normalize_dim
+from mytensor.ops.reductions import _kept_shape, reduction_arguments
+from mytensor.tensor import Tensor, as_array
 
 
 class Softmax(Function):
@@ -61,14 +62,14 @@ class LogSumExp(Function):
 
 def softmax(x: Tensor, dim: int) -> Tensor:
     """exp(x) / sum(exp(x)) along dim."""
-    return Softmax.apply(x, _normalize_dim(dim, max(x.ndim, 1)))
+    return Softmax.apply(x, normalize_dim(dim, max(as_array(x, "softmax").ndim, 1), "softmax"))
 
 
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """log(softmax(x)) along dim."""
-    return LogSoftmax.apply(x, _normalize_dim(dim, max(x.ndim, 1)))
+    return LogSoftmax.apply(x, normalize_dim(dim, max(as_array(x, "log_softmax").ndim, 1), "log_softmax"))
 
 
 def logsumexp(x: Tensor, dims, keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) over dims."""
-    return LogSumExp.apply(x, normalize_dims(dims, x.ndim), keepdim)
+    return LogSumExp.apply(x, *reduction_arguments(x, dims, keepdim, "logsumexp"))

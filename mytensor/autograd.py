@@ -519,15 +519,6 @@ def call_backward(node: Node, upstream: list) -> list:
     return gradients
 
 
-def check_grad(tensor: Tensor, gradient: Tensor) -> None:
-    """What is put into `tensor.grad` fits the tensor: shape, dtype and device."""
-    if not isinstance(gradient, Tensor):
-        raise TypeError(f".grad: wanted a Tensor or None, got {type(gradient).__name__}; mt.tensor(...) makes one")
-    if gradient is tensor:
-        raise ValueError(".grad: a tensor cannot be its own gradient; give it a .clone()")
-    _check_gradient(".grad: the gradient", gradient.array, (tensor.shape, tensor.dtype), tensor.device)
-
-
 def _check_gradient(what: str, gradient, wanted: tuple, device: str) -> None:
     """A gradient has the shape and dtype of the tensor it belongs to, and lies beside it."""
     shape, dtype = wanted

@@ -150,6 +150,30 @@ class Tensor:
             )
         self._requires_grad = flag
 
+    @property
+    def grad(self) -> Tensor | None:
+        """dloss/dself, summed over all backward calls since it was last cleared (set to None)."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None:
+            if not isinstance(gradient, Tensor):
+                raise TypeError(f"grad: wanted a Tensor or None, got {describe(gradient)}; mt.tensor(...) makes one")
+            if gradient is self:
+                raise ValueError("grad: a tensor cannot be its own gradient; give it a .clone()")
+            if gradient.shape != self.shape:
+                raise ValueError(f"grad: wanted the shape of its tensor, {self.shape}, got {gradient.shape}")
+            if gradient.dtype != self.dtype:
+                raise TypeError(f"grad: wanted the dtype of its tensor, {self.dtype.name}, got {gradient.dtype.name}")
+            if gradient.device != self.device:
+                raise ValueError(f"grad: wanted the device of its tensor, {self.device}, got {gradient.device}")
+        self._grad = gradient
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Switches the collecting of gradients on or off; returns the tensor."""
         self.requires_grad = requires_grad
@@ -167,21 +191,6 @@ class Tensor:
     # -----------------------------------------------------------------------------------------------------------------
     # Autograd
     # -----------------------------------------------------------------------------------------------------------------
-
-    @property
-    def grad(self) -> Tensor | None:
-        """dloss/dself, summed over all backward calls since it was last cleared; None before the first."""
-        return self._grad
-
-    @grad.setter
-    def grad(self, gradient: Tensor | None) -> None:
-        if gradient is not None:
-            autograd.check_grad(self, gradient)
-        self._grad = gradient
-
-    @grad.deleter
-    def grad(self) -> None:
-        self._grad = None
 
     def backward(self, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
         """Adds dself/dleaf to the `.grad` of every leaf this tensor was computed from.

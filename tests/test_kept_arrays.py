@@ -105,7 +105,7 @@ def test_a_gradient_lies_beside_its_tensor(device):
 
         @staticmethod
         def backward(ctx, upstream):
-            return upstream.cpu().numpy()
+            return upstream.cpu()
 
     x = leaf(1.0, 2.0, device=device)
     elsewhere = mt.Tensor(array(1.0, 1.0))
@@ -117,7 +117,7 @@ def test_a_gradient_lies_beside_its_tensor(device):
         lambda: x.sum().backward(),  # the hook
         lambda: setattr(x, "grad", elsewhere),
     ):
-        with pytest.raises(ValueError, match=f"is on cpu, but the tensor it belongs to is on {device}"):
+        with pytest.raises(ValueError, match=rf"is on cpu, but .* is on {device}|tensor, {device}, got cpu"):
             run()
         assert x.grad is None
 

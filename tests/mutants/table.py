@@ -239,15 +239,15 @@ MUTANTS = [
     SourceMutant(
         "last elements never written",
         "cpu/activation.cpp",
-        "for (; i < end; i++) gradient[i] = output[i] > T{0} ? upstream[i] : T{0};",
+        "for (; i < end; i++) gradient[i] = output[i] <= T{0} ? T{0} : upstream[i];",
         "",
         "relu",
     ),
     SourceMutant(
         "gradient passes at 0",
         "cpu/activation.cpp",
-        "load(output + i) > T{0} ? passed",
-        "load(output + i) >= T{0} ? passed",
+        "load(output + i) <= T{0} ? Vector<T>{}",
+        "load(output + i) < T{0} ? Vector<T>{}",
         "relu",
     ),
     SourceMutant(

@@ -537,12 +537,14 @@ class Tensor:
         dim: int | Sequence[int] | None = None,
         correction: int | None = None,
         keepdim: bool = False,
-        unbiased: bool = True,
+        unbiased: bool | None = None,
     ) -> Tensor:
         """The variance: the sum of squared distances from the mean over (count - correction). Infinity, or NaN where
         all distances are 0, if the correction leaves nothing to divide by. unbiased: torch's older word for the
         correction, 1 or 0, where none is given."""
-        return ops.var(self, dim, int(unbiased) if correction is None else correction, keepdim)
+        if correction is None and unbiased is not None:
+            correction = int(as_flag(unbiased, "var: unbiased"))
+        return ops.var(self, dim, correction, keepdim)
 
     def amax(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """The largest element over some dimensions; equal maxima share the gradient evenly."""
@@ -552,18 +554,12 @@ class Tensor:
         """The smallest element over some dimensions; equal minima share the gradient evenly."""
         return ops.amin(self, dim, keepdim)
 
-    def max(self, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
-        """The largest element; with a dim, (values, indices) along it, and the gradient goes to the index's element.
-        Of two tensors, x.max(y) is x.maximum(y)."""
-        if isinstance(dim, Tensor):
-            return ops.maximum(self, dim)
+    def max(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
+        """The largest element; with a dim, (values, indices) along it, and the gradient goes to the index's element."""
         return ops.amax(self) if dim is None else ValuesAndIndices(*ops.max_along(self, dim, keepdim))
 
-    def min(self, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
-        """The smallest element; with a dim, (values, indices) along it; the gradient goes to the index's element.
-        Of two tensors, x.min(y) is x.minimum(y)."""
-        if isinstance(dim, Tensor):
-            return ops.minimum(self, dim)
+    def min(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
+        """The smallest element; with a dim, (values, indices) along it; the gradient goes to the index's element."""
         return ops.amin(self) if dim is None else ValuesAndIndices(*ops.min_along(self, dim, keepdim))
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:

@@ -4,7 +4,7 @@ A Tensor never computes anything itself: each method names an operation of `myte
 backend and records the graph. Names and meanings are torch's.
 
 Types: the two tensors of an operation must have the same dtype, there is no silent promotion (x.float(), x.long() ...
-convert). Python numbers take the dtype of the tensor beside them.
+convert). Python numbers take the dtype of the tensor beside them. `/` divides integers as float32, `//` keeps them.
 
 Memory: reshape, view, flatten, squeeze, unsqueeze and an index of nothing but `:`, `...` and None share the memory of
 the tensor. What chooses or reorders elements (x[0], x[1:3], narrow, transpose, permute, .T) is a part: a copy whatever

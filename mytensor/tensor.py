@@ -542,8 +542,8 @@ class Tensor:
         """The variance: the sum of squared distances from the mean over (count - correction). Infinity, or NaN where
         all distances are 0, if the correction leaves nothing to divide by. unbiased: torch's older word for the
         correction, 1 or 0, where none is given."""
-        if correction is None and unbiased is not None:
-            correction = int(as_flag(unbiased, "var: unbiased"))
+        if correction is None:
+            correction = 1 if unbiased is None else int(as_flag(unbiased, "var: unbiased"))
         return ops.var(self, dim, correction, keepdim)
 
     def amax(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:

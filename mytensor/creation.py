@@ -110,12 +110,12 @@ def arange(start, end=None, step=1, dtype: DType | None = None, device: str = "c
     )
     if step == 0:
         raise ValueError("arange: the step must not be 0")
-    if (end - start) * step < 0:
-        raise ValueError(f"arange: from {start} to {end}, a step of {step} leads the wrong way")
     fractions = [value for value in (start, end, step) if isinstance(value, float)]
     for value in (start, end, step):
         if not abs(value) < 2**63:  # NaN and infinity too
             raise ValueError(f"arange: start, end and step must lie within int64, got {value}")
+    if (end - start) * step < 0:
+        raise ValueError(f"arange: from {start} to {end}, a step of {step} leads the wrong way")
     if dtype is None:
         dtype = backend.float32 if fractions else backend.int64
     dtype = as_dtype(dtype)

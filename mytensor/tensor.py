@@ -4,7 +4,7 @@ A Tensor never computes anything itself: each method names an operation of `myte
 backend and records the graph. Names and meanings are torch's.
 
 Types: the two tensors of an operation must have the same dtype, there is no silent promotion (x.float(), x.long() ...
-convert). Python numbers take the dtype of the tensor beside them.
+convert). Python numbers take the dtype of the tensor beside them. `/` divides integers as float32, `//` keeps them.
 
 Memory: reshape, view, flatten, squeeze, unsqueeze and an index of nothing but `:`, `...` and None share the memory of
 the tensor. What chooses or reorders elements (x[0], x[1:3], narrow, transpose, permute, .T) is a part: a copy whatever
@@ -570,12 +570,14 @@ class Tensor:
         dim: int | Sequence[int] | None = None,
         correction: int | None = None,
         keepdim: bool = False,
-        unbiased: bool = True,
+        unbiased: bool | None = None,
     ) -> Tensor:
         """The variance: the sum of squared distances from the mean over (count - correction). Infinity, or NaN where
         all distances are 0, if the correction leaves nothing to divide by. unbiased: torch's older word for the
         correction, 1 or 0, where none is given."""
-        return ops.var(self, dim, int(unbiased) if correction is None else correction, keepdim)
+        if correction is None:
+            correction = 1 if unbiased is None else int(as_flag(unbiased, "var: unbiased"))
+        return ops.var(self, dim, correction, keepdim)
 
     def amax(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """The largest element over some dimensions; equal maxima share the gradient evenly."""
@@ -585,18 +587,12 @@ class Tensor:
         """The smallest element over some dimensions; equal minima share the gradient evenly."""
         return ops.amin(self, dim, keepdim)
 
-    def max(self, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
-        """The largest element; with a dim, (values, indices) along it, and the gradient goes to the index's element.
-        Of two tensors, x.max(y) is x.maximum(y)."""
-        if isinstance(dim, Tensor):
-            return ops.maximum(self, dim)
+    def max(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
+        """The largest element; with a dim, (values, indices) along it, and the gradient goes to the index's element."""
         return ops.max_of_all(self) if dim is None else ValuesAndIndices(*ops.max_along(self, dim, keepdim))
 
-    def min(self, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
-        """The smallest element; with a dim, (values, indices) along it; the gradient goes to the index's element.
-        Of two tensors, x.min(y) is x.minimum(y)."""
-        if isinstance(dim, Tensor):
-            return ops.minimum(self, dim)
+    def min(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
+        """The smallest element; with a dim, (values, indices) along it; the gradient goes to the index's element."""
         return ops.min_of_all(self) if dim is None else ValuesAndIndices(*ops.min_along(self, dim, keepdim))
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:

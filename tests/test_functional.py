@@ -151,6 +151,24 @@ class TestPooling:
     def test_sizes_that_torch_takes(self, name, options):
         same(name, draw(2, 3, 9, 7), **options)
 
+    LAYERS: ClassVar = [
+        lambda nn: nn.MaxPool2d((2,)),
+        lambda nn: nn.MaxPool2d(3, ()),
+        lambda nn: nn.AvgPool2d([3], (), (1,)),
+    ]
+
+    @pytest.mark.parametrize("layer", LAYERS)
+    def test_layers_with_sizes_that_torch_takes(self, layer):
+        ours, theirs = layer(mt.nn), layer(torch.nn)
+        compare(ours, draw(2, 3, 9, 7), also=theirs)
+
+    def test_convolution_layers_with_sizes_that_torch_takes(self):
+        sizes = {"stride": (2,), "padding": [1], "dilation": (2,)}
+        for name, value in sizes.items():
+            ours, theirs = mt.nn.Conv2d(3, 4, 2, **{name: value}), torch.nn.Conv2d(3, 4, 2, **{name: value})
+            x = np.float32(draw(2, 3, 9, 7))
+            assert ours(mt.tensor(x)).shape == tuple(theirs(torch.tensor(x)).shape)
+
     def test_a_dilation_in_a_list(self):
         same("max_pool2d", draw(2, 3, 9, 7), kernel_size=2, dilation=[2])
 
@@ -244,6 +262,21 @@ class TestLosses:
             terms=512,
             also=lambda x, p: TF.cross_entropy(x, p, None if weight is None else torch.tensor(weight), **options),
         )
+
+    def test_probabilities_in_a_layer(self):
+        options = {"reduction": "sum", "label_smoothing": 0.1}
+        ours, theirs = mt.nn.CrossEntropyLoss(**options), torch.nn.CrossEntropyLoss(**options)
+        compare(ours, draw(6, 5), draw(6, 5, low=0.0), terms=512, also=theirs)
+
+    def test_probabilities_of_large_logits(self):
+        """Where exp overflows, and where a class without probability has a logarithm of minus infinity."""
+        logits = np.array([[-4885.0, 4878.0, 0.0], [1e4, -1e4, 1e4], [0.0, 1.0, 2.0]])
+        same("cross_entropy", logits, np.array([[0.2, 0.8, 0.0], [0.5, 0.0, 0.5], [2.0, -1.0, 0.0]]))
+        logits[0, 0] = -np.inf
+        for probabilities in ([[0.0, 1.0, 0.0]] * 3, [[0.5, 0.5, 0.0]] * 3):  # 0 times infinity is NaN, as in torch
+            ours = F.cross_entropy(mt.tensor(logits), mt.tensor(np.array(probabilities)), reduction="none")
+            theirs = TF.cross_entropy(torch.tensor(logits), torch.tensor(probabilities).double(), reduction="none")
+            close(ours, theirs, 512)
 
     def test_probabilities_of_nothing(self):
         nothing = mt.zeros(0, 3)

@@ -22,6 +22,7 @@ IN_PLACE = {  # what each in-place function is called with
     "__isub__": lambda lib: (2,),
     "__imul__": lambda lib: (2,),
     "__itruediv__": lambda lib: (2,),
+    "__ifloordiv__": lambda lib: (2,),
 }  # fmt: skip
 DRAWN = ("uniform_", "normal_")
 

@@ -65,7 +65,8 @@ REASONS = {
     "a number that an integer dtype does not hold": r"the number -?N(\.N)? does not fit",
     "fractions in an integer range": r"arange: fractions do not fit",
     "masks and several lists as an index": r"supported are ints, slices with step N",
-    "a bool for a dimension": r"must be an int, got the bool",
+    "a bool for a dimension": r"a dim must be an int, got (True|False)",
+    "two tensors for max": r"dim must be an int, got .*x\.maximum\(y\)",
 }
 
 
@@ -236,7 +237,7 @@ def test_counts():
     print(counts)
     refused = {reason for reason in counts if reason not in ("right", "not ours")}
     assert refused == set(REASONS)
-    assert counts["right"] >= 4500, counts
+    assert counts["right"] >= 4400, counts
     assert counts["not ours"] == 0, counts
 
 

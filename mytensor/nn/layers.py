@@ -276,7 +276,8 @@ class NLLLoss(_ClassLoss):
 
 
 class CrossEntropyLoss(_ClassLoss):
-    """log_softmax and negative log-likelihood in one, from logits; see F.cross_entropy."""
+    """log_softmax and negative log-likelihood in one, from logits, for classes or their probabilities; see
+    F.cross_entropy."""
 
     def __init__(
         self,

@@ -169,9 +169,9 @@ class Trainer:
         lr, speed = self.recipe.lr_at(self.epoch), len(self.train_set) / self._seconds
         values = (self.epoch + 1, train_loss, train_accuracy, test_loss, test_accuracy, lr, self._seconds, speed)
         row = dict(zip(HISTORY, values, strict=True))
-        self.history.append(row)
-        self.epoch, self.step, self._seconds = self.epoch + 1, 0, 0.0
-        self._running = _RunningSums(self.device)
+        history, sums = [*self.history, row], _RunningSums(self.device)
+        # In one statement, so that nothing comes between: an epoch that is counted has its row.
+        self.history, self.epoch, self.step, self._seconds, self._running = history, self.epoch + 1, 0, 0.0, sums
         self.save()
         return row
 

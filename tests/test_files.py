@@ -20,7 +20,7 @@ import pytest
 from safetensors.numpy import save
 
 import mytensor as mt
-from mytensor import files, training
+from mytensor import checkpoint, files, training
 from mytensor.__main__ import main
 from mytensor.bench import results as bench_results
 from mytensor.checkpoint import FORMAT, read_checkpoint, write_checkpoint
@@ -207,7 +207,7 @@ def places_in(value, path=()):
             yield from places_in(part, (*path, key))
 
 
-WRONG_VALUES = [None, "three", -3, 2.5, math.nan, 10**400, [], [1], {}, {"x": 1}, True]
+WRONG_VALUES = [None, "three", -3, 2.5, math.nan, math.inf, 1e300, 0, 10**400, [], [1], {}, {"x": 1}, True]
 
 
 def wrong_states(state):
@@ -621,6 +621,46 @@ def test_ctrl_c_anywhere_leaves_a_checkpoint_to_go_on_from(where, twice, tmp_pat
     other.fit(progress=False)
     for mine, others in zip(other.model.parameters(), whole.model.parameters(), strict=True):
         np.testing.assert_array_equal(mine.detach().numpy(), others.detach().numpy())
+
+
+def test_an_interrupt_on_any_line_leaves_a_file_to_go_on_from(tmp_path, rng):
+    """As a second Ctrl-C does, at once: on lines by chance of the modules that train and write."""
+    path = tmp_path / "checkpoint.safetensors"
+    watched = {module.__file__ for module in (training, files, checkpoint)}
+    lines = [0, 0]  # seen, and when to stop
+
+    def trace(frame, event, argument):
+        if frame.f_code.co_filename not in watched:
+            return None
+        if event == "line":
+            lines[0] += 1
+            if lines[0] == lines[1]:
+                raise KeyboardInterrupt
+        return trace
+
+    def traced(run):
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            run.fit(progress=False)
+        finally:
+            sys.settrace(before)
+
+    whole = trainer(path, checkpoint_every=1)
+    traced(whole)
+    total = lines[0]
+    for stop in sorted(rng.choice(total, 15, replace=False) + 1):
+        path.unlink(missing_ok=True)
+        lines[:] = 0, stop
+        with pytest.raises(KeyboardInterrupt):
+            traced(trainer(path, checkpoint_every=1))
+        run = trainer(path)
+        if path.exists():
+            run.resume()
+        run.fit(progress=False)
+        assert [row["epoch"] for row in run.history] == [1, 2]
+        for mine, others in zip(run.model.parameters(), whole.model.parameters(), strict=True):
+            np.testing.assert_array_equal(mine.detach().numpy(), others.detach().numpy())
 
 
 def test_the_train_command_after_every_kind_of_end(monkeypatch, tmp_path, capsys):

@@ -12,15 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mytensor_backend import CudaError
-
 import mytensor as mt
 from mytensor import doctor
 from mytensor.compare.causes import CAUSES, SCALINGS
 from mytensor.data import ImageDataset, cifar10, synthetic
 from mytensor.devices import choose_device, require_device
 from mytensor.files import claimed, to_json, write_whole
-from mytensor.settings import different_seeds, real, whole
+from mytensor.settings import real, whole
 from mytensor.training import Recipe, Trainer, read_run
 
 CHECKPOINT, HISTORY, CURVE = "checkpoint.safetensors", "history.json", "curve.png"
@@ -34,12 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
         _check(options)
         return options.command(options)
     except KeyboardInterrupt as stopped:
-        print(f"\n{stopped}", file=sys.stderr)
+        print(f"\n{str(stopped) or 'stopped'}", file=sys.stderr)
         return 130
-    except (ImportError, OSError, TypeError, ValueError, NotImplementedError, MemoryError, CudaError) as error:
+    except (ImportError, OSError, TypeError, ValueError, RuntimeError, MemoryError) as error:
         if options.debug:
             raise
-        print(f"mytensor: {error}", file=sys.stderr)
+        print(f"mytensor: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
 
 
@@ -351,11 +349,9 @@ def _device(options: argparse.Namespace) -> tuple[str, str]:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """What commands have in common, before anything is begun: is the device there, are the seeds different?"""
+    """What commands have in common, before anything is begun: a device that is there, and the number of threads."""
     if getattr(options, "device", None) is not None:
         require_device(options.device, options.name, "train" if options.name == "train" else "measure")
-    if getattr(options, "seeds", None) is not None:
-        different_seeds(options.seeds)
     if getattr(options, "threads", None) is not None:
         mt.set_num_threads(options.threads)
 

@@ -6,9 +6,13 @@ the header holds one of the whole file, and a file in which a single bit has cha
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import math
 import os
 import re
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +21,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mytensor.files import from_json, to_json, write_whole
+from mytensor.recipe import Recipe
+from mytensor.settings import real, whole
 
 FORMAT = "mytensor checkpoint 2"  # 1 had no checksum
+
+# What a training run notes of each epoch.
+HISTORY = (
+    "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "lr", "seconds", "images_per_second",
+)  # fmt: skip
 
 # Where the header holds the checksum, SHA-256. It is computed with zeros in its place.
 _CHECKSUM = re.compile(rb'"checksum":"([0-9a-f]{64})"')
@@ -80,3 +91,65 @@ def _metadata(content: bytes) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise ValueError("its header is none")
     return metadata
+
+
+# What a training run writes
+
+
+def read_run(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(arrays by name, state) of a training run's checkpoint, the state's "recipe" a Recipe.
+
+    FileNotFoundError where there is no file, ValueError where it is damaged or holds anything else.
+    """
+    tensors, state = read_checkpoint(path)
+    try:
+        _check_state(state)
+        return tensors, state | {"recipe": _recipe(state["recipe"])}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no state of a training run: {error}; delete it and train afresh") from error
+
+
+def _check_state(state: Any) -> None:
+    """TypeError or ValueError that says which of its entries is not what ``Trainer`` writes."""
+    kinds = {"model": str, "recipe": dict, "source": str, "checksum": str, "kernels": dict}
+    numbers = {"epoch", "step", "seconds"}
+    _check_names("its state", state, {*kinds, *numbers, "running", "history"})
+    for name, kind in kinds.items():
+        if not isinstance(state[name], kind):
+            raise TypeError(f"its {name} is {state[name]!r}")
+    whole("its epoch", state["epoch"], 0)
+    whole("its step", state["step"], 0)
+    real("its seconds", state["seconds"], above=0 if state["step"] else None)
+    _check_names("its running sums", state["running"], ("loss", "correct", "count"))
+    _check_numbers("its running sums", state["running"], ("loss", "correct"), most=float(np.finfo(np.float32).max))
+    whole("its count of images", state["running"]["count"], 0)
+    if not isinstance(state["history"], list) or len(state["history"]) != state["epoch"]:
+        raise ValueError(f"its history is not that of {state['epoch']} epoch(s)")
+    for row in state["history"]:
+        _check_names("a row of its history", row, HISTORY, others=True)
+        _check_numbers("a row of its history", row, HISTORY)
+
+
+def _check_names(what: str, found: Any, names: Iterable[str], others: bool = False) -> None:
+    """TypeError or ValueError unless it is a dict with these names; ``others``: it may have more."""
+    if not isinstance(found, dict):
+        raise TypeError(f"{what} is {found!r}")
+    wrong = sorted(set(names) - found.keys() if others else found.keys() ^ set(names))
+    if wrong:
+        raise ValueError(f"{what} lacks, or should not have: {', '.join(wrong)}")
+
+
+def _check_numbers(what: str, found: dict[str, Any], names: Iterable[str], most: float = sys.float_info.max) -> None:
+    """TypeError or ValueError unless these are numbers up to ``most``; NaN and infinity are."""
+    for name in names:
+        value = found[name]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} in {what} is {value!r}")
+        if abs(value) > most and value not in (math.inf, -math.inf):
+            raise ValueError(f"{name} in {what} is too large")
+
+
+def _recipe(values: dict[str, Any]) -> Recipe:
+    """The recipe that ``dataclasses.asdict`` has taken apart."""
+    _check_names("its recipe", values, {field.name for field in dataclasses.fields(Recipe)})
+    return Recipe(**values)

@@ -17,9 +17,8 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,70 +27,18 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from mytensor.autograd import no_grad
-from mytensor.checkpoint import read_checkpoint, write_checkpoint
+from mytensor.checkpoint import HISTORY, read_run, write_checkpoint
 from mytensor.data import CIFAR10_MEAN, CIFAR10_STD, Batches, ImageDataset
 from mytensor.files import claimed
 from mytensor.nn import Module
 from mytensor.nn import functional as F
 from mytensor.optim import SGD
-from mytensor.settings import real, whole
+from mytensor.recipe import Recipe
+from mytensor.settings import whole
 from mytensor.tensor import Tensor, tensor
 
 EVALUATION_BATCH = 500  # images; larger ones are no faster and take more memory
-HISTORY = (
-    "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "lr", "seconds", "images_per_second",
-)  # fmt: skip
 REPORT_EVERY = 50  # steps between two readings of the loss for the progress bar
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train. The defaults are the report's: 20 epochs of SGD, the learning rate divided by ten after epoch
-    10."""
-
-    epochs: int = 20
-    batch_size: int = 64
-    lr: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    milestones: tuple[int, ...] = (10,)  # after so many epochs the learning rate is multiplied by gamma
-    gamma: float = 0.1
-    seed: int = 0
-    augment: bool = False
-    mean: tuple[float, ...] = CIFAR10_MEAN
-    std: tuple[float, ...] = CIFAR10_STD
-
-    def __post_init__(self) -> None:
-        """TypeError or ValueError in a sentence for what can't be trained with; numpy's numbers become Python's."""
-        checked: dict[str, Any] = {
-            "epochs": whole("epochs", self.epochs, 1),
-            "batch_size": whole("batch_size", self.batch_size, 1),
-            "milestones": tuple(sorted(whole("a milestone", epoch, 0) for epoch in self._each("milestones"))),
-            "seed": whole("seed", self.seed, 0, 2**64 - 1),
-            "mean": tuple(real("mean", value, least=-np.inf) for value in self._each("mean")),
-            "std": tuple(real("std", value, above=0) for value in self._each("std")),
-        }
-        checked |= {name: real(name, getattr(self, name)) for name in ("lr", "momentum", "weight_decay", "gamma")}
-        if len(checked["mean"]) != len(checked["std"]):
-            raise ValueError(f"mean and std want one number a channel each, got {self.mean} and {self.std}")
-        if not isinstance(self.augment, bool | np.bool_):
-            raise TypeError(f"augment must be True or False, got {self.augment!r}")
-        checked["augment"] = bool(self.augment)
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-
-    def _each(self, name: str) -> Iterable[Any]:
-        """The numbers of a field that has several."""
-        values = getattr(self, name)
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            raise TypeError(
-                f"{name} must be several numbers, such as {Recipe.__dataclass_fields__[name].default}, got {values!r}"
-            )
-        return values
-
-    def lr_at(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 0 (what MultiStepLR gives, as a function without a state)."""
-        return self.lr * self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
 
 
 def quick() -> bool:
@@ -344,63 +291,6 @@ class Trainer:
             if array.dtype != values[name].dtype:
                 raise ValueError(f"{self.checkpoint} holds {name} as {array.dtype}; the model has {values[name].dtype}")
         return weights, velocities
-
-
-def read_run(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays by name, state) of a training run's checkpoint, the state's "recipe" a Recipe.
-
-    FileNotFoundError where there is no file, ValueError where it is damaged or holds anything else.
-    """
-    tensors, state = read_checkpoint(path)
-    try:
-        _check_state(state)
-        return tensors, state | {"recipe": _recipe(state["recipe"])}
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds no state of a training run: {error}; delete it and train afresh") from error
-
-
-def _check_state(state: Any) -> None:
-    """TypeError or ValueError that says which of its entries is not what ``Trainer`` writes."""
-    kinds = {"model": str, "recipe": dict, "source": str, "checksum": str, "kernels": dict}
-    numbers = {"epoch", "step", "seconds"}
-    _check_names("its state", state, {*kinds, *numbers, "running", "history"})
-    for name, kind in kinds.items():
-        if not isinstance(state[name], kind):
-            raise TypeError(f"its {name} is {state[name]!r}")
-    whole("its epoch", state["epoch"], 0)
-    whole("its step", state["step"], 0)
-    real("its seconds", state["seconds"])
-    _check_names("its running sums", state["running"], ("loss", "correct", "count"))
-    _check_numbers("its running sums", state["running"], ("loss", "correct"))
-    whole("its count of images", state["running"]["count"], 0)
-    if not isinstance(state["history"], list) or len(state["history"]) != state["epoch"]:
-        raise ValueError(f"its history is not that of {state['epoch']} epoch(s)")
-    for row in state["history"]:
-        _check_names("a row of its history", row, HISTORY, others=True)
-        _check_numbers("a row of its history", row, HISTORY)
-
-
-def _check_names(what: str, found: Any, names: Iterable[str], others: bool = False) -> None:
-    """TypeError or ValueError unless it is a dict with these names; ``others``: it may have more."""
-    if not isinstance(found, dict):
-        raise TypeError(f"{what} is {found!r}")
-    wrong = sorted(set(names) - found.keys() if others else found.keys() ^ set(names))
-    if wrong:
-        raise ValueError(f"{what} lacks, or should not have: {', '.join(wrong)}")
-
-
-def _check_numbers(what: str, found: dict[str, Any], names: Iterable[str]) -> None:
-    """TypeError unless these are numbers; NaN and infinity are."""
-    for name in names:
-        value = found[name]
-        if not isinstance(value, float) and not (type(value) is int and abs(value) < 2**63):
-            raise TypeError(f"{name} in {what} is {value!r}")
-
-
-def _recipe(values: dict[str, Any]) -> Recipe:
-    """The recipe that ``dataclasses.asdict`` has taken apart."""
-    _check_names("its recipe", values, {field.name for field in dataclasses.fields(Recipe)})
-    return Recipe(**values)
 
 
 def selected_kernels() -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 import argparse
 import ast
+import copy
 import dataclasses
+import json
 import pathlib
 import subprocess
 import sys
@@ -189,6 +191,56 @@ def test_a_damaged_results_file_is_not_gone_on_with(command, found, nothing_begi
         extra = ["--resume"] if command == "compare" else []
         status, told = ran([*base(command), "--json", str(file), *extra], capsys)
         assert status == 1 and "results.json" in told, (content, status, told)
+
+
+def places_in(value, path=()):
+    """The path to each value within dicts and lists; of long lists the first two."""
+    yield path
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value[:2]):
+            yield from places_in(part, (*path, key))
+
+
+def _continue_comparison(held, fresh, monkeypatch):
+    from mytensor.compare import side_by_side
+
+    monkeypatch.setattr(side_by_side, "load_results", lambda path: held)
+    results.table(side_by_side._resumed("results.json", fresh))
+
+
+def _continue_ablation(held, fresh, monkeypatch):
+    monkeypatch.setattr(ablation, "load_ablation", lambda path: held)
+    runs = ablation._runs_of_the_same(held, fresh, "results.json")
+    ablation.rows({**held, "runs": runs})
+    assert len({ablation._key(run) for run in runs}) == len(runs)
+
+
+@pytest.mark.parametrize(
+    ("name", "go_on"), [("compare_cpu", _continue_comparison), ("ablation_cpu", _continue_ablation)]
+)
+def test_results_damaged_anywhere_are_gone_on_with_or_refused(name, go_on, monkeypatch):
+    """Each entry of a real file in turn missing or of another kind: taken (where it says nothing) or a ValueError."""
+    fresh = json.loads((compare.results_folder() / f"{name}.json").read_text(encoding="utf-8"))
+    fresh["runs"] = fresh["runs"][:1]
+    refused = 0
+    for path in places_in(fresh):
+        for value in (None, "x", -1, [], {}, [{}], "missing"):
+            if not path:
+                continue
+            held = copy.deepcopy(fresh)
+            holder = held
+            for key in path[:-1]:
+                holder = holder[key]
+            if value == "missing":
+                holder.pop(path[-1])
+            else:
+                holder[path[-1]] = value
+            try:
+                go_on(held, fresh, monkeypatch)
+            except ValueError as error:
+                assert type(error) is ValueError and "results.json" in str(error)
+                refused += 1
+    assert refused > 100
 
 
 # Devices

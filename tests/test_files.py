@@ -207,7 +207,7 @@ def places_in(value, path=()):
             yield from places_in(part, (*path, key))
 
 
-WRONG_VALUES = [None, "three", -3, 2.5, math.nan, 10**400, [], [1], {}, {"x": 1}, True]
+WRONG_VALUES = [None, "three", -3, 2.5, math.nan, math.inf, 1e300, 0, 10**400, [], [1], {}, {"x": 1}, True]
 
 
 def wrong_states(state):

@@ -185,7 +185,7 @@ def _key(run: dict[str, Any]) -> tuple:
 def _runs_of_the_same(before: dict[str, Any], now: dict[str, Any], path) -> list[dict[str, Any]]:
     """The runs of a file, if they may stand beside those that are to come; ValueError that says what differs."""
     same = ("commit", "machine", "versions", "untuned_kernels", "times", "data", "recipe")
-    check_entries(path, before, now)
+    check_entries(path, before, now, lambda results: ({_key(run) for run in results["runs"]}, rows(results)))
     now = json.loads(json.dumps(now))
     if differing := [key for key in same if before[key] != now[key]]:
         raise ValueError(

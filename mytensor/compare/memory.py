@@ -51,7 +51,8 @@ def peak_memory(
         command = [sys.executable, "-m", "mytensor.compare.memory", json.dumps(arguments)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode != 0:
-            raise RuntimeError(f"measuring the memory of {side} failed:\n{done.stderr}")
+            why = (done.stderr.strip().splitlines() or [f"its process ended with {done.returncode}"])[-1]
+            raise RuntimeError(f"measuring the memory of {side} failed: {why}")
         peaks[side] = {"what": what} | json.loads(done.stdout.splitlines()[-1])
     return peaks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +51,19 @@ def read_json(path: str | os.PathLike, wanted_format: str, command: str) -> dict
     return results
 
 
-def check_entries(path: str | os.PathLike, held: dict[str, Any], fresh: dict[str, Any]) -> None:
-    """ValueError unless a file has all entries that fresh results have, and its runs are results of runs."""
+def check_entries(
+    path: str | os.PathLike, held: dict[str, Any], fresh: dict[str, Any], read: Callable[[dict[str, Any]], object]
+) -> None:
+    """ValueError unless a file has all entries that fresh results have, and ``read``, which reads them, can do so."""
     if missing := sorted(fresh.keys() - held.keys()):
         raise ValueError(f"{path} is damaged: it lacks {', '.join(missing)}; name another file, or remove that one")
-    runs = held["runs"]
-    if not isinstance(runs, list) or not all(isinstance(run, dict) and "seed" in run for run in runs):
-        raise ValueError(f"{path} is damaged: its runs are none; name another file, or remove that one")
+    try:
+        read(held)
+    except Exception as error:  # damaged entries may fail in any way: all of them mean the same to the reader
+        raise ValueError(
+            f"{path} is damaged: its runs can't be read ({type(error).__name__}: {error}); name another file, or "
+            "remove that one"
+        ) from error
 
 
 def load_results(path: str | os.PathLike) -> dict[str, Any]:

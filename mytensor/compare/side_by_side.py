@@ -15,7 +15,7 @@ import mytensor_backend as backend
 import mytensor as mt
 from mytensor.compare.fastest import Step, TorchBest, fastest
 from mytensor.compare.memory import peak_memory
-from mytensor.compare.results import FORMAT, check_entries, load_results, results_file, save_results
+from mytensor.compare.results import FORMAT, check_entries, load_results, results_file, save_results, table
 from mytensor.compare.sides import Ours, Side, Torch, TorchDataLoader, torch_device
 from mytensor.compare.trajectories import trajectory
 from mytensor.compare.twin import normalised
@@ -158,7 +158,7 @@ def _run(
 def _resumed(path: str | os.PathLike, fresh: dict[str, Any]) -> dict[str, Any]:
     """The results in the file, which note that they are added to. fresh: what a new comparison would note."""
     held = load_results(path)
-    check_entries(path, held, fresh)
+    check_entries(path, held, fresh, lambda results: (table(results), [*results.get("resumed", [])]))
     for what in ("machine", "versions", "kernels", "data", "recipe"):
         here = json_format.loads(json_format.dumps(fresh[what]))  # tuples become lists, as in the file
         if held[what] != here:

@@ -907,7 +907,9 @@ def _new_array(data, dtype: DType | None):
     if is_python_data and hasattr(data, "__dlpack__"):
         try:
             data, is_python_data = np.from_dlpack(data), False
-        except RuntimeError as error:  # torch.bfloat16, say
+        except (RuntimeError, BufferError) as error:  # torch.bfloat16, say; which of the two is numpy's choice
+            if "dtype" not in str(error):
+                raise
             raise TypeError(
                 f"cannot read a {type(data).__name__} of dtype {getattr(data, 'dtype', 'unknown')} ({error}); convert "
                 "it first, e.g. x.float()"

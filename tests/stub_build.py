@@ -46,7 +46,7 @@ fi
 NVCC = """#!/bin/sh
 case "$1" in
 --version) echo "release 12.4, V12.4.1" ;;
---list-gpu-code) printf 'sm_75\\\\nsm_80\\\\nsm_90\\\\n' ;;
+--list-gpu-code) printf 'sm_75\\nsm_80\\nsm_90\\n' ;;
 *) exec "$(dirname "$0")/../c++" --nvcc "$@" ;;
 esac
 """
@@ -72,7 +72,7 @@ for line in sys.stdin:
             runpy.run_path("setup.py", run_name="__main__")
             status = 0
         except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 0 if end.code is None else print(end.code) or 1
+            status = end.code if isinstance(end.code, int) else 0 if end.code is None else print(end.code, file=sys.stderr) or 1
         except BaseException:
             traceback.print_exc()
         finally:

@@ -49,6 +49,8 @@ CASES = {
     "sub": ((FIRST, SECOND), lambda t, a, b: a - b),
     "mul": ((FIRST, SECOND), lambda t, a, b: a * b),
     "div": ((FIRST, SECOND), lambda t, a, b: a / b),
+    "div trunc": ((FIRST, SECOND), lambda t, a, b: a.div(b, rounding_mode="trunc")),
+    "div floor": ((FIRST, SECOND), lambda t, a, b: a.div(b, rounding_mode="floor")),
     "pow": ((FIRST, SECOND), lambda t, a, b: a**b),
     "maximum": ((FIRST, SECOND), lambda t, a, b: t.maximum(a, b)),
     "minimum": ((FIRST, SECOND), lambda t, a, b: t.minimum(a, b)),

@@ -316,7 +316,8 @@ def test_statistics_and_empty_cache():
     assert mt.cuda.memory_reserved() >= before + 64 * MEBIBYTE
     free, _ = mt.cuda.mem_get_info()
     mt.cuda.empty_cache()
-    assert mt.cuda.mem_get_info()[0] >= free + 64 * MEBIBYTE
+    # Other programs take and give back memory of this GPU at the same time: once in a while the sum must show ours.
+    assert any(mt.cuda.mem_get_info()[0] >= free + 64 * MEBIBYTE or time.sleep(0.1) for _ in range(50))
     assert mt.cuda.memory_reserved() == before and mt.cuda.max_memory_reserved() >= before + 64 * MEBIBYTE
 
 
@@ -442,14 +443,17 @@ def test_gradients_flow_through_a_queued_copy():
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch has no GPU")
 def test_memory_of_another_library_is_given_back_after_its_last_use():
     class Theirs:
+        """Of a library from before DLPack 1.0: it knows no max_version."""
+
         def __init__(self) -> None:
-            self.array = backend.full((1000,), 2.0, backend.float32, "cuda")
+            self.array = torch.full((1000,), 2.0, device="cuda")
 
         def __dlpack__(self, stream: int) -> object:
             assert stream == mt.cuda.current_stream().cuda_stream
-            return self.array.__dlpack__()
+            return self.array.__dlpack__(stream=stream)
 
         def __dlpack_device__(self) -> tuple[int, int]:
             return self.array.__dlpack_device__()
@@ -502,6 +506,7 @@ ILLEGAL_ADDRESS = textwrap.dedent("""
     import ctypes
     import mytensor as mt
     import mytensor_backend as backend
+    import torch
 
     get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -509,7 +514,7 @@ ILLEGAL_ADDRESS = textwrap.dedent("""
     class Nowhere:
         '''An array of the GPU whose address is not its.'''
         def __dlpack__(self, stream=None):
-            capsule = backend.full((3, 50), 1.0, backend.float32, "cuda").__dlpack__()
+            capsule = torch.ones(3, 50, device="cuda").__dlpack__()
             ctypes.cast(get_pointer(capsule, b"dltensor"), ctypes.POINTER(ctypes.c_void_p))[0] = 0x10000
             return capsule
         def __dlpack_device__(self):

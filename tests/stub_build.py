@@ -72,7 +72,9 @@ for line in sys.stdin:
             runpy.run_path("setup.py", run_name="__main__")
             status = 0
         except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 0 if end.code is None else print(end.code, file=sys.stderr) or 1
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
         except BaseException:
             traceback.print_exc()
         finally:

@@ -76,6 +76,8 @@ class SGD:
                 raise ValueError(
                     "SGD: only floating leaf tensors can be optimised, not computed ones; use the model's parameters"
                 )
+            if parameter._part is not None:  # a step writes the array alone, and would not reach the other tensor
+                raise ValueError("SGD: a part of another tensor (an index, .T ...) cannot be optimised; use a .clone()")
             if id(parameter) in known:
                 raise ValueError("SGD: a parameter appears twice; each may be updated only once a step")
             known.add(id(parameter))

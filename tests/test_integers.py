@@ -208,6 +208,7 @@ ARRAYS = [  # of numpy and tensors: torch wraps these silently, here all are che
     (np.array([1e300]), "int64"), (np.float32([np.inf]), "int32"), (np.array([2**63], np.uint64), "int64"),
     (np.array([-(2.0**31) - 1]), "int32"), (np.array(256.0), "uint8"), (mt.tensor([300]), "uint8"),
     (mt.tensor([float("nan")]), "int64"), (torch.tensor([300]), "uint8"), (np.float16([300]), "uint8"),
+    (np.array([2.0**63]), "int64"),
 ]  # fmt: skip
 
 

@@ -64,6 +64,7 @@ PARTS = {
     "transpose": lambda x: x.transpose(0, 1),
     "transpose of nothing": lambda x: x.transpose(0, 0),
     "permute": lambda x: x.permute(*range(x.ndim - 1, -1, -1)),
+    "permute around": lambda x: x.permute(*range(1, x.ndim), 0),
     "T": lambda x: x.reshape(x.shape[0], -1).T,
     "T[0]": lambda x: x.transpose(0, 1)[0],
     "T[0:2][0]": lambda x: x.transpose(0, 1)[0:2][0],
@@ -127,6 +128,20 @@ def test_parts_of_other_dtypes(dtype):
     x[0] -= 1
     x[:, 2:] *= 2
     assert x.tolist() == [[0, 11, 4], [4, 15, 12]] and x.dtype == dtype
+
+
+VIEWS = {"x[:]", "x[...]", "x[None]", "reshape", "squeeze", "unsqueeze", "the same dtype"}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_what_is_a_copy_does_not_depend_on_the_shape(kind):
+    for shape in SHAPES[:4]:
+        x, theirs = both(shape)
+        try:
+            PARTS[kind](theirs)
+        except (IndexError, RuntimeError):
+            continue
+        assert PARTS[kind](x).array.shares_storage(x.array) == (kind in VIEWS), shape
 
 
 def test_memory_shared_with_numpy_is_written():
@@ -226,6 +241,12 @@ class TestRecorded:
             x[0].zero_()
         with pytest.raises(RuntimeError, match="changed in place"):
             loss.backward()
+
+
+def test_a_part_cannot_be_optimised():
+    x = mt.ones(2, 3)
+    with pytest.raises(ValueError, match=r"part of another tensor.*clone"):
+        mt.optim.SGD([x[0].requires_grad_()], lr=1.0)
 
 
 def test_what_cannot_be_changed_in_place():

@@ -552,3 +552,50 @@ def test_functions_of_the_backend_say_what_came():
         ):
             function(bad)
     assert mt.memory_stats(device="cpu") == mt.memory_stats()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# .grad, and gradcheck of single numbers
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gradient", "error", "words"),
+    [
+        (np.ones((2, 3), np.float32), TypeError, "wanted a Tensor or None, got numpy.ndarray"),
+        (torch.ones(2, 3), TypeError, "got torch.Tensor"),
+        (1.0, TypeError, "got 1.0"),
+        (mt.ones(2, 3).array, TypeError, "NDArray"),
+        (mt.ones(3, 2), ValueError, r"\(2, 3\), got \(3, 2\)"),
+        (mt.ones(2, 3, dtype=mt.float64), TypeError, "float32, got float64"),
+        (mt.ones(2, 3, device="simt"), ValueError, "cpu, got simt"),
+    ],
+    ids=str,
+)
+def test_a_gradient_that_does_not_fit_is_refused_when_it_is_set(gradient, error, words):
+    x = mt.ones(2, 3, requires_grad=True)
+    with pytest.raises(error, match=words):
+        x.grad = gradient
+    assert x.grad is None
+    x.grad = mt.ones(2, 3)
+    mt.optim.SGD([x], lr=1.0).step()
+    assert x.tolist() == [[0, 0, 0], [0, 0, 0]]
+    x.grad = None
+    assert x.grad is None
+
+
+def test_gradcheck_of_single_numbers_and_of_nothing():
+    def number(value):
+        return mt.tensor(value, dtype=mt.float64, requires_grad=True)
+
+    row = mt.tensor([1.0, 2.0], dtype=mt.float64, requires_grad=True)
+    assert mt.gradcheck(lambda a: a * a, number(2.0))
+    assert mt.gradcheck(lambda a, b: a * b, [number(2.0), row])
+    assert mt.gradcheck(lambda a: (a * a).sum(), (row,))
+    assert mt.gradcheck(lambda a: (a.reshape(1), a * 2), number(2.0))
+    assert mt.gradcheck(lambda a: a * 2, mt.zeros(0, 3, dtype=mt.float64, requires_grad=True))
+    with pytest.raises(AssertionError, match=r"at \(\) by input 0 at \(\)"):
+        mt.gradcheck(lambda a: a * a.detach(), number(2.0))
+    for function, inputs in ((None, row), (3, row), (lambda a: a, None), (lambda a: a, np.ones(2))):
+        with pytest.raises(TypeError, match="gradcheck: wanted"):
+            mt.gradcheck(function, inputs)

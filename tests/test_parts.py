@@ -301,3 +301,69 @@ def test_a_part_of_integers_takes_whole_numbers_only():
     assert x.tolist() == [2**53 + 1, 0]
     with pytest.raises(ValueError, match="does not fit"):
         x[1] = 2.5
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Chains of parts, drawn
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def drawn_key(rng, shape: tuple) -> tuple:
+    keys = []
+    for length in shape:
+        kind = rng.integers(5)
+        ends = sorted(rng.integers(0, length + 1, 2).tolist())
+        if kind == 0 and length:
+            keys.append(int(rng.integers(-length, length)))
+        else:
+            keys.append([slice(*ends), slice(None), slice(0, length), slice(None, ends[1]), slice(ends[0], None)][kind])
+    return tuple(keys[: rng.integers(len(keys) + 1)])
+
+
+def drawn_view(rng, x: mt.Tensor, theirs: torch.Tensor) -> tuple:
+    """A part of x, or a view, and torch's."""
+    dims = rng.permutation(x.ndim).tolist()
+    kind = rng.integers(6)
+    if kind == 0 and x.ndim > 1:
+        return x.transpose(dims[0], dims[1]), theirs.transpose(dims[0], dims[1])
+    if kind == 1:
+        return x.permute(dims), theirs.permute(dims)
+    if kind == 2 and x.ndim:
+        start, end = sorted(rng.integers(0, x.shape[dims[0]] + 1, 2).tolist())
+        return x.narrow(dims[0], start, end - start), theirs.narrow(dims[0], start, end - start)
+    if kind == 3:
+        return x.unsqueeze(0).detach(), theirs.unsqueeze(0).detach()
+    if kind == 4 and theirs.is_contiguous():
+        return x.reshape(-1), theirs.view(-1)
+    key = drawn_key(rng, x.shape)
+    return x[key], theirs[key]
+
+
+def test_drawn_chains_of_parts(rng):
+    """Whatever is taken from what, and whichever is changed: the first tensor is torch's, or the change is refused."""
+    writes = refused = 0
+    for _ in range(150):
+        x, theirs = both(tuple(rng.integers(1, 4, rng.integers(1, 4)).tolist()))
+        taken = [(x, theirs)]
+        for _ in range(8):
+            part, wanted = taken[rng.integers(len(taken))]
+            assert part.shape == tuple(wanted.shape)
+            if rng.integers(2):
+                taken.append(drawn_view(rng, part, wanted))
+                continue
+            number, key = float(rng.integers(1, 9)), drawn_key(rng, part.shape)
+            try:
+                if rng.integers(3) == 0:
+                    part[key] = number
+                    wanted[key] = number
+                else:
+                    name = ("add_", "mul_", "fill_", "sub_")[rng.integers(4)]
+                    getattr(part, name)(number)
+                    getattr(wanted, name)(number)
+                writes += 1
+            except RuntimeError as error:
+                assert "has changed since" in str(error)
+                taken = [(x, theirs)]
+                refused += 1
+            np.testing.assert_array_equal(x.numpy(), theirs.numpy())
+    assert writes > 3 * refused > 0

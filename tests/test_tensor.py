@@ -1,9 +1,13 @@
 """Tensor: numbers in and out, operators and methods against torch."""
 
 import copy
+import math
+import operator
 import pickle
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
 from typing import ClassVar
 
 import mytensor_backend as backend
@@ -139,6 +143,91 @@ class TestNumbersOut:
         with pytest.raises(TypeError, match="integer"):
             range(3)[mt.tensor(1.0)]
 
+    FORMATS: ClassVar = [
+        "",
+        ".4f",
+        ".3e",
+        "10.2f",
+        ">12",
+        "<12.3g",
+        "+.1f",
+        "08.3f",
+        ",.2f",
+        ".2%",
+        "g",
+        "^11",
+        "_",
+        "n",
+    ]
+
+    @pytest.mark.parametrize("value", [2.5, -0.0, 1e-9, 12345.678, float("nan"), float("-inf"), 3, -7, 2**62])
+    def test_format_of_a_single_number(self, value):
+        for spec in [*self.FORMATS, "d", "x", ".3d", "s"]:
+            try:
+                wanted = format(torch.tensor(value), spec)
+            except ValueError as error:
+                with pytest.raises(ValueError, match=r"format|Precision|allowed"):
+                    format(mt.tensor(value), spec)
+                assert str(error)
+                continue
+            assert format(mt.tensor(value), spec) == wanted
+        for same in (mt.tensor(value, device="simt"), mt.Parameter(mt.tensor(value), requires_grad=False)):
+            assert f"{same:.4f}" == f"{torch.tensor(value):.4f}"
+        assert f"{mt.tensor(float(value), requires_grad=True):.4f}" == f"{torch.tensor(float(value)):.4f}"
+
+    def test_format_of_several_numbers(self):
+        for x in (mt.tensor([1.5]), mt.ones(2, 3), mt.zeros(0)):
+            assert f"{x}" == str(x) == repr(x)
+            with pytest.raises(TypeError, match=r"'\.4f' is for a single number.*shape.*item"):
+                f"{x:.4f}"
+
+    def test_conversions_to_python(self):
+        for value in (2.5, -2.5, 0.0, 3, -4):
+            ours, theirs = mt.tensor(value), torch.tensor(value)
+            for convert in (int, float, bool, complex, math.floor, math.ceil):
+                assert convert(ours) == convert(theirs) and type(convert(ours)) is type(convert(theirs))
+        assert operator.index(mt.tensor([3])) == 3 and operator.index(mt.tensor(1, dtype=mt.uint8)) == 1
+        for bad in (mt.tensor(1.0), mt.ones(2), mt.tensor([1, 2]), mt.zeros(0, dtype=mt.int64)):
+            with pytest.raises(TypeError, match="as an index"):
+                operator.index(bad)
+        for convert in (int, float, complex):
+            with pytest.raises(ValueError, match="one element"):
+                convert(mt.ones(2))
+        for value, error in ((float("nan"), ValueError), (float("inf"), OverflowError)):
+            with pytest.raises(error):
+                int(mt.tensor(value))
+        with pytest.raises(ValueError, match="ambiguous"):
+            bool(mt.zeros(0))
+        with pytest.raises(TypeError, match="0-d"):
+            iter(mt.tensor(1.0))
+        assert len({mt.ones(2), mt.ones(2)}) == 2  # by identity
+
+    def test_contains(self):
+        for values in ([1.0, 2.5, float("nan"), 0.1], [1, 2, 3], [255, 0]):
+            ours, theirs = mt.tensor(values), torch.tensor(values)
+            numbers = [
+                1,
+                1.0,
+                2.5,
+                0.1,
+                np.float64(0.1),
+                np.float32(0.1),
+                np.int64(2),
+                -1,
+                300,
+                2**40,
+                0.0,
+                float("nan"),
+            ]
+            for number in [*numbers, float("inf"), True]:
+                assert (number in ours) is (number in theirs), number
+            assert (mt.tensor(values[0]) in ours) is True and (mt.zeros(1) + 7 in mt.tensor([1.0])) is False
+        assert 300 not in mt.tensor([44], dtype=mt.uint8) and 2.5 not in mt.tensor([2]) and 1 not in mt.zeros(0)
+        assert 2**53 + 1 not in mt.tensor([2**53]) and 2**53 + 1 in mt.tensor([2**53 + 1])
+        for other in (None, "a", [1.0], (1,), np.ones(1), torch.ones(1), object(), 1j, {}):
+            with pytest.raises(TypeError, match="the element must be a number, got"):
+                other in mt.ones(2)  # noqa: B015
+
     def test_truth(self):
         assert mt.tensor(1) and not mt.tensor([0.0])
         with pytest.raises(ValueError, match="ambiguous"):
@@ -238,6 +327,31 @@ class TestArithmetic:
         assert (a < 2).tolist() == [1, 0, 0] and (a >= b).tolist() == [0, 1, 1] and (a > 2).tolist() == [0, 0, 1]
         assert (a <= b).tolist() == [1, 1, 0] and (a > b).tolist() == [0, 0, 1]
         assert (a == None) is False  # noqa: E711
+
+    def test_comparisons_with_other_things(self):
+        ours, theirs = mt.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0])
+        for other in (None, "a", b"a", [1.0, 2.0], (1.0, 2.0), object(), {}, ..., np.str_("a")):
+            assert (ours == other) is False and (ours != other) is True  # as in torch
+            assert (other == ours) is False and (other != ours) is True
+            for symbol in ("lt", "le", "gt", "ge"):
+                with pytest.raises(TypeError, match="wanted a Tensor or a number, got"):
+                    getattr(operator, symbol)(ours, other)
+        arrays = [theirs, theirs[0], np.ones(2), np.ones(2, np.float32), np.array(1.0), np.array([True, False])]
+        functions = [
+            getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "pow")
+        ]
+        for other in arrays:
+            for function in [*functions, operator.truediv, operator.matmul]:
+                for left, right in ((ours, other), (other, ours)):
+                    with pytest.raises(TypeError, match=r"got .*(torch\.Tensor|numpy\.ndarray).*mt\.tensor"):
+                        function(left, right)
+        for number in (1, 1.0, True, np.float32(1), np.int64(1), np.bool_(True), np.float64(1)):
+            assert (ours == number).tolist() == (number == ours).tolist() == [1, 0]
+            assert (ours > number).tolist() == (number < ours).tolist() == [0, 1]
+        for number in (1j, np.complex64(1), Fraction(1, 2), Decimal(1)):
+            for function in functions[:-1]:
+                with pytest.raises(TypeError, match="number"):
+                    function(ours, number)
 
     def test_mixed_dtypes_are_refused(self):
         for other in (mt.tensor([1, 2]), mt.tensor(np.zeros(2))):

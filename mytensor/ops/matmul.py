@@ -8,7 +8,7 @@ import numpy as np
 from mytensor.arguments import describe
 from mytensor.autograd import Function
 from mytensor.ops.shape import broadcast_to, reshape, squeeze, unsqueeze
-from mytensor.tensor import Tensor
+from mytensor.tensor import NDArray, Tensor
 
 
 class MatMul(Function):
@@ -75,7 +75,7 @@ def matmul(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = 
     dimensions of a factor, which must then have two or more.
     """
     for name, factor, transposed in (("first", a, transpose_a), ("second", b, transpose_b)):
-        if not hasattr(factor, "ndim") or isinstance(factor, np.ndarray):
+        if not isinstance(factor, (Tensor, NDArray)):
             raise TypeError(
                 f"matmul: wanted a Tensor as the {name} factor, got {describe(factor)}; mt.tensor(...) makes one"
             )

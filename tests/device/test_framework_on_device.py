@@ -107,6 +107,29 @@ def test_no_integer_is_divided_by_zero_on_a_device(device):
             x // zero
 
 
+def test_a_tensor_of_a_tensor_stays_where_it_is(device):
+    x = mt.ones(2, 3, device=device)
+    assert mt.tensor(x).device == mt.tensor(x, dtype=mt.int64).device == mt.Tensor(x).device == device
+    assert mt.tensor(x, device="cpu").device == mt.tensor([1.0]).device == "cpu"
+
+
+def test_numpy_arrays_that_a_function_returns_go_to_the_device_of_its_inputs(device):
+    class Twice(mt.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.cpu().numpy() * 2
+
+        @staticmethod
+        def backward(ctx, upstream):
+            return upstream.cpu().numpy() * 2
+
+    x = mt.ones(3, device=device, requires_grad=True)
+    y = Twice.apply(x)
+    (y * mt.arange(3, device=device).float()).sum().backward()
+    assert y.device == x.grad.device == device
+    np.testing.assert_array_equal(numbers(x.grad), [0, 2, 4])
+
+
 def test_outputs_that_nothing_used_get_zeros_on_the_device(device):
     class Halves(mt.autograd.Function):
         @staticmethod

@@ -185,6 +185,7 @@ def test_a_disk_that_fills_while_the_library_is_put_in_place(clone):
     assert started.returncode != 0 and "Traceback" not in said
     assert "must have room and be writable" in said.splitlines()[-1]
     assert clone.made() == before
+    assert not [path for path in clone.folder.rglob("*.so") if path.stat().st_size == 100_000], "half of a library"
     clone.build()
     assert "long long" in "".join(clone.made().values()) and clone.build() == set()
 

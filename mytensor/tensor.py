@@ -856,7 +856,7 @@ def _new_array(data, dtype: DType | None):
     if is_python_data and hasattr(data, "__dlpack__"):
         data, is_python_data = np.from_dlpack(data), False
     array = _numpy_array(data)
-    if is_python_data and array.dtype.kind in "fuO" and array.size:
+    if is_python_data and array.dtype in (np.float64, np.uint64, np.object_) and array.size:
         array = _python_numbers(data, array, dtype)
     if dtype is not None:
         _check_range(array, dtype)

@@ -34,14 +34,8 @@ def as_int(value: Any, what: str) -> int:
 
 def as_sizes(sizes: Any, what: str) -> tuple[int, ...]:
     """(2, 3) from (2, 3), [2, 3], or 2 for (2,); -1 is for the op to judge."""
-    if isinstance(sizes, (tuple, list)):
-        return tuple(
-            [
-                size if type(size) is int and -_LARGEST <= size <= _LARGEST else as_int(size, f"{what}: a size")
-                for size in sizes
-            ]
-        )
-    return (as_int(sizes, f"{what}: a size"),)
+    what = f"{what}: a size"
+    return tuple([as_int(size, what) for size in (sizes if isinstance(sizes, (tuple, list)) else (sizes,))])
 
 
 def as_number(value: Any, what: str) -> int | float:
@@ -65,16 +59,16 @@ def as_flag(value: Any, what: str) -> bool:
     raise TypeError(f"{what} must be True or False, got {describe(value)}")
 
 
-def normalize_dim(dim: Any, ndim: int, op: str = "") -> int:
+def normalize_dim(dim: Any, ndim: int, op: str) -> int:
     """A dimension counted from 0; negative ones count from the end."""
     if type(dim) is not int:
-        dim = as_int(dim, f"{op}: a dim" if op else "a dim")
+        dim = as_int(dim, f"{op}: a dim")
     if not -ndim <= dim < ndim:
         raise IndexError(f"dim {dim} is out of range for a tensor with {ndim} dimension(s)")
     return dim % ndim
 
 
-def normalize_dims(dims: Any, ndim: int, op: str = "") -> tuple[int, ...]:
+def normalize_dims(dims: Any, ndim: int, op: str) -> tuple[int, ...]:
     """The dimensions to reduce, counted from 0 and sorted: None and () mean all, negative ones count from the end."""
     if dims is None or (isinstance(dims, (tuple, list)) and len(dims) == 0):
         return tuple(range(ndim))

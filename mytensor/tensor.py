@@ -915,7 +915,7 @@ def _new_array(data, dtype: DType | None):
                 "it first, e.g. x.float()"
             ) from None
     array = _numpy_array(data)
-    if is_python_data and array.dtype.kind in "fuO" and array.size:
+    if is_python_data and array.dtype in (np.float64, np.uint64, np.object_) and array.size:
         array = _python_numbers(data, array, dtype)
     if dtype is not None:
         _check_range(array, dtype)

@@ -268,6 +268,7 @@ def dims_of_methods() -> list[tuple[str, str]]:
     return pairs
 
 
+@pytest.mark.filterwarnings("ignore:var")
 @pytest.mark.parametrize(("name", "parameter"), dims_of_methods())
 def test_dims(name, parameter):
     def call(x, dim):

@@ -220,6 +220,17 @@ def test_arrays_are_checked_too(values, name):
             mt.tensor(values, dtype=name)
 
 
+def test_lists_of_numpy_numbers_keep_their_dtype():
+    for name in ("uint8", "int32", "int64", "float32"):
+        for values in ([np.dtype(name).type(1), np.dtype(name).type(2)], [np.ones(2, name)]):
+            assert mt.tensor(values).dtype.name == str(torch.tensor(values).dtype).removeprefix("torch.") == name
+    assert mt.tensor(bytearray(b"ab")).tolist() == [97, 98] and mt.tensor(range(3)).dtype == mt.int64
+    with pytest.raises(TypeError, match="float16"):
+        mt.tensor([np.float16(1)])
+    with pytest.raises(ValueError, match="does not fit int64"):
+        mt.tensor([np.uint64(2**63)])
+
+
 def test_arrays_that_fit():
     assert mt.tensor(np.array([-(2.0**63), 2.0**62]), dtype=mt.int64).tolist() == [-(2**63), 2**62]
     assert mt.tensor(np.float32([0.9, 254.5]), dtype=mt.uint8).tolist() == [0, 254]

@@ -30,10 +30,10 @@ for word in "$@"; do
     previous=$word
 done
 [ -n "$output" ] || exit 1
-(printf '%s\037' "$@"; echo) >>"$STUB_LOG"
+{ printf '%s\\037' "$@"; echo; } >>"$STUB_LOG"
 if [ -n "$listed" ]; then
     text=$(cat "$source")
-    echo "$output: $source $(find csrc -name '*.h' | sort | tr '\\n' ' ')" >"$listed"
+    echo "$output: $source" csrc/*/*.h csrc/*/*/*.h >"$listed"
     if [ -n "$SLOW" ]; then : >"$SLOW.waits"; while [ ! -e "$SLOW" ]; do sleep 0.05; done; fi
     [ -z "$SAVES" ] || [ "$source" != "$SAVES" ] || echo "// saved beneath the compiler" >>"$source"
     echo "$text" >"$output"

@@ -125,6 +125,7 @@ ALL_LAUNCHED = "103 kernels of 60 ops on cuda, 0 wrong\n"
         (CLEAN + "========= ERROR SUMMARY: 1 error\n", 0, ALL_LAUNCHED, False),  # of another process
         (CLEAN, 1, ALL_LAUNCHED, False),  # a result was wrong
         (CLEAN, 0, "", False),  # the program did nothing
+        (CLEAN, 0, "0 kernels of 0 ops on cuda, 0 wrong\n", False),
         ("", 0, ALL_LAUNCHED, False),  # nobody watched
         (CLEAN, None, ALL_LAUNCHED, False),
     ],

@@ -77,9 +77,7 @@ def test_dir_and_near_names(name):
                 getattr(package, wrong)
 
 
-@pytest.mark.parametrize(
-    "name", ["__wrapped__", "_private", "a.b", "", " ", "xyzzy", "data.batches", "__path"]
-)
+@pytest.mark.parametrize("name", ["__wrapped__", "_private", "a.b", "", " ", "xyzzy", "data.batches", "__path"])
 def test_what_is_not_there(name):
     with pytest.raises(AttributeError, match=f"module 'mytensor' has no attribute '{name}'"):
         getattr(mt, name)

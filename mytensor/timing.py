@@ -7,6 +7,7 @@ block once. On a GPU `measure` lets the GPU itself note the time; the others wai
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections import deque
@@ -127,7 +128,8 @@ class MachineIsBusy(UserWarning):
 
 
 # Each measurement is told of, also where it is the same line of a cell that is run again.
-warnings.simplefilter("always", MachineIsBusy)
+if not sys.warnoptions:  # -W and PYTHONWARNINGS say what the user wants
+    warnings.simplefilter("always", MachineIsBusy)
 
 _STAT = Path("/proc/stat")
 _LEAST = 0.1  # seconds: Linux counts processor time in ticks of 0.01 s, so that shorter spans say nothing

@@ -32,6 +32,7 @@ if nbval_kernel is not None:
         environment.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
         environment["MYTENSOR_QUICK"] = "1"
         environment["MYTENSOR_PROGRESS"] = os.devnull  # running the book as a test is no progress of its reader's
+        environment["PYTHONWARNINGS"] = "ignore:this machine is busy"  # no output of the cell that it appears in
         options.setdefault("env", environment)
         return start_kernel(*args, **options)
 

@@ -1,7 +1,10 @@
 """Measuring: what the functions of mytensor.timing return, and what they say where other programs are at work."""
 
+import os
 import pathlib
 import re
+import subprocess
+import sys
 import time
 import warnings
 
@@ -158,6 +161,19 @@ def test_where_the_system_does_not_count_nothing_is_said(monkeypatch, tmp_path, 
     monkeypatch.setattr(timing, "_STAT", file)
     for way in MEASURING:
         assert told(way) == []
+
+
+@pytest.mark.parametrize(("wishes", "times"), [("", 3), ("ignore:this machine is busy", 0), ("once", 1)])
+def test_it_is_told_each_time_unless_the_user_wishes_otherwise(wishes, times):
+    program = """
+import warnings
+from mytensor.timing import MachineIsBusy
+for _ in range(3):
+    warnings.warn("this machine is busy: times ...", MachineIsBusy)
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": wishes}
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0 and result.stderr.count("MachineIsBusy: this machine is busy") == times
 
 
 CLOCKS = re.compile(r"perf_counter|time\.time\(|time\.monotonic|time_ns|timeit|process_time")

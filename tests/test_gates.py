@@ -6,7 +6,6 @@ test_doctor.py, checks and exercises in test_check.py, test_exercise.py and test
 
 import importlib.util
 import os
-import importlib.util
 import pathlib
 import shutil
 import subprocess

@@ -1,0 +1,7 @@
+"""What teaches: the checks and the exercises of the notebooks, and the widgets that look inside a kernel (inspect).
+
+Uses the framework and mytensor.lab, and is used by neither."""
+
+from mytensor._lazy import lazy_modules
+
+__getattr__, __dir__ = lazy_modules(__name__)

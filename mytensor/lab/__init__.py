@@ -1,7 +1,7 @@
-"""What measures: our side beside PyTorch (compare), each kernel (bench), a step's time and memory, and the
-machine (doctor).
+"""What measures: our side beside PyTorch, every kernel, a step's time and memory, the machine; and the pictures of it.
 
-Uses the framework and is not used by it; mytensor.workbook stands on both."""
+It uses the framework, which does not use it. mytensor.workbook stands on both.
+"""
 
 from mytensor._lazy import lazy_modules
 

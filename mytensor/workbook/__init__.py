@@ -1,6 +1,7 @@
 """What teaches: the checks and the exercises of the notebooks, and the widgets that look inside a kernel (inspect).
 
-Uses the framework and mytensor.lab, and is used by neither."""
+It uses the framework and mytensor.lab, which do not use it.
+"""
 
 from mytensor._lazy import lazy_modules
 

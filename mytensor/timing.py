@@ -17,8 +17,7 @@ from typing import NamedTuple
 import mytensor_backend as backend
 
 from mytensor import cuda
-
-DEVICES = ("cpu", "cuda", "simt")
+from mytensor.devices import DEVICES
 
 
 def measure(

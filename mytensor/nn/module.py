@@ -76,16 +76,18 @@ class Module:
         )
 
     def __call__(self, *inputs, **kwargs):
-        # Hooks that are added or removed meanwhile count from the next call on.
-        for hook in tuple(self._forward_pre_hooks.values()):
-            replacement = hook(self, inputs)
-            if replacement is not None:
-                inputs = replacement if isinstance(replacement, tuple) else (replacement,)
+        if self._forward_pre_hooks:
+            # Hooks that are added or removed meanwhile count from the next call on.
+            for hook in tuple(self._forward_pre_hooks.values()):
+                replacement = hook(self, inputs)
+                if replacement is not None:
+                    inputs = replacement if isinstance(replacement, tuple) else (replacement,)
         output = self.forward(*inputs, **kwargs)
-        for hook in tuple(self._forward_hooks.values()):
-            replacement = hook(self, inputs, output)
-            if replacement is not None:
-                output = replacement
+        if self._forward_hooks:
+            for hook in tuple(self._forward_hooks.values()):
+                replacement = hook(self, inputs, output)
+                if replacement is not None:
+                    output = replacement
         return output
 
     def register_forward_hook(self, hook: Callable) -> HookHandle:

@@ -67,8 +67,8 @@ def conv2d(
 
     padding None means kernel // 2 on every side, the report's convolution, which keeps the size for odd kernels.
     """
-    for name, value in (("input", input), ("weight", weight)):
-        as_array(value, f"conv2d: {name}")  # a TypeError for what is no Tensor
+    as_array(input, "conv2d: input")  # a TypeError for what is no Tensor
+    as_array(weight, "conv2d: weight")
     if padding is None:
         padding = (weight.shape[2] // 2, weight.shape[3] // 2) if weight.ndim == 4 else 0
     op = "conv2d"

@@ -5,6 +5,7 @@ Another shape shares the memory; another order, or some of the elements, is a pa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import mytensor_backend as backend
@@ -131,13 +132,12 @@ def reshape(x: Tensor, shape) -> Tensor:
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Merges the dimensions start_dim ... end_dim into one."""
-    start, end = (normalize_dim(dim, max(x.ndim, 1), "flatten") for dim in (start_dim, end_dim))
+    shape = x.shape
+    ndim = max(len(shape), 1)
+    start, end = normalize_dim(start_dim, ndim, "flatten"), normalize_dim(end_dim, ndim, "flatten")
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
-    merged = 1
-    for length in x.shape[start : end + 1]:
-        merged *= length
-    return reshape(x, (*x.shape[:start], merged, *x.shape[end + 1 :]))
+    return reshape(x, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
 def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:

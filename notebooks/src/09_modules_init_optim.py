@@ -533,7 +533,7 @@ check("uniform", backend.uniform)
 # ## 9 Schedules
 #
 # Large steps first, small ones later: a *schedule* changes the learning rate from epoch to epoch. The report divides it by
-# ten after epoch 10. Each of ours is one formula of the epoch, and agrees with torch's:
+# ten after epoch 10. Each of ours changes the rate that it finds, as torch's do, and agrees with them:
 
 # %%
 schedules = {
@@ -554,7 +554,7 @@ def rates_of(name, options, framework=mt):
     return np.array(rates)
 
 
-bound = 20 * 8 * eps * 0.01  # torch multiplies from epoch to epoch: a few roundings more each time, of 0.01 and below
+bound = 20 * 8 * eps * 0.01  # a few roundings an epoch, of 0.01 and below
 early = {"an epoch early": ("rates = []", "rates = []; schedule.step()")}
 for name, options in schedules.items():
     check.call(rates_of, name, options, want=rates_of(name, options, torch), bound=bound, mutants=early, name=name)

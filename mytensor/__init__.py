@@ -1,5 +1,7 @@
 """mytensor: a small deep-learning framework to read, with a compiled backend. `import mytensor as mt`."""
 
+import typing as _typing
+
 from mytensor._build_check import csrc_path
 from mytensor._build_check import load_backend as _load_backend
 
@@ -20,8 +22,8 @@ from mytensor_backend import (  # noqa: E402
     uint8,
 )
 
-# Before all others: tensor.py and the modules it uses import each other, and this is the way in.
-from mytensor.tensor import DType, Parameter, Tensor, from_dlpack, from_numpy, tensor  # noqa: E402
+# Before all others: _tensor.py and the modules it uses import each other, and this is the way in.
+from mytensor._tensor import DType, Parameter, Tensor, from_dlpack, from_numpy, tensor  # noqa: E402
 
 # isort: split
 
@@ -30,7 +32,6 @@ from mytensor._lazy import lazy_modules as _lazy_modules  # noqa: E402
 from mytensor.autograd import (  # noqa: E402
     Function,
     enable_grad,
-    gradcheck,
     is_grad_enabled,
     no_grad,
     set_grad_enabled,
@@ -52,7 +53,8 @@ from mytensor.creation import (  # noqa: E402
     zeros_like,
 )
 from mytensor.devices import default_device  # noqa: E402
-from mytensor.kernels import kernels, ops_with_kernels, use_kernel  # noqa: E402
+from mytensor.gradcheck import gradcheck  # noqa: E402
+from mytensor.ladders import kernels, ops_with_kernels, use_kernel  # noqa: E402
 from mytensor.ops import (  # noqa: E402
     cat,
     div,
@@ -141,5 +143,14 @@ __all__ = [
     "zeros_like",
 ]
 
-# mt.data, mt.training, mt.plots and the other modules that few need: imported when they are first asked for.
+if _typing.TYPE_CHECKING:  # for editors: what mytensor._lazy finds by these names
+    from mytensor.lab import bench as bench
+    from mytensor.lab import compare as compare
+    from mytensor.lab import doctor as doctor
+    from mytensor.lab import plots as plots
+    from mytensor.workbook import check as check
+    from mytensor.workbook import exercise as exercise
+    from mytensor.workbook import inspect as inspect
+
+# mt.data, mt.training, mt.check and the other modules that few need: imported when they are first asked for.
 __getattr__, __dir__ = _lazy_modules(__name__)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import mytensor as mt
-from mytensor import doctor
-from mytensor.compare.causes import CAUSES, SCALINGS
 from mytensor.data import ImageDataset, cifar10, synthetic
 from mytensor.devices import choose_device, require_device
 from mytensor.files import claimed, to_json, write_whole
+from mytensor.lab import doctor
+from mytensor.lab.compare.ablation_causes import CAUSES, SCALINGS
 from mytensor.settings import real, whole
 from mytensor.training import Recipe, Trainer, read_run
 
@@ -90,7 +90,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Train LeNet and its PyTorch twin side by side and print the tables."""
-    from mytensor.compare import run, table
+    from mytensor.lab.compare import run, table
 
     data = (synthetic(50_000, 0), synthetic(10_000, 1)) if options.synthetic else options.data
     results = run(
@@ -113,7 +113,7 @@ def compare(options: argparse.Namespace) -> int:
 def bench(options: argparse.Namespace) -> int:
     """Time every kernel of every op beside PyTorch, after comparing its results with float64, and print the tables.
     Status 1 where a kernel was wrong; it is not timed."""
-    from mytensor.bench import run, table
+    from mytensor.lab.bench import run, table
 
     results = run(
         device=options.device,
@@ -134,7 +134,7 @@ def ablate(options: argparse.Namespace) -> int:
     From a reconstruction of the report's framework to ours (each cause repaired), and from ours back (each put back).
     A file that holds a part of the same ablation is continued.
     """
-    from mytensor.compare import Assumptions, ablation
+    from mytensor.lab.compare import Assumptions, ablation
 
     default = Assumptions()
     low, high = options.range or (default.low, default.high)
@@ -358,7 +358,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _save_curve(history: list[dict], source: str, path: Path) -> None:
     try:
-        from mytensor.plots import training_curves
+        from mytensor.lab.plots import training_curves
 
         curves = training_curves(history, source)
     except ImportError as error:

@@ -85,7 +85,8 @@ def describe(value: Any) -> str:
     if value is None:
         return "None"
     kind = type(value)
-    name = kind.__name__ if kind.__module__ in ("builtins", "mytensor.tensor") else f"{kind.__module__}.{kind.__name__}"
+    is_known = kind.__module__ in ("builtins", "mytensor._tensor")
+    name = kind.__name__ if is_known else f"{kind.__module__}.{kind.__name__}"
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape != ():
         return f"{name} of shape {tuple(shape)}"

@@ -1,4 +1,4 @@
-"""Automatic differentiation: the graph, the walk back through it, and a check by finite differences.
+"""Automatic differentiation: the graph, and the walk back through it.
 
 Forward: `Function.apply` computes an op's value and, while gradients are recorded, leaves a `Node` behind. A node knows
 where its inputs came from (its edges), so the nodes form a graph that points from the loss back to the parameters.
@@ -17,14 +17,13 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import mytensor_backend as backend
 import numpy as np
 from mytensor_backend import NDArray
 
-from mytensor.arguments import describe
-from mytensor.tensor import Tensor
+from mytensor._tensor import Tensor
 
 FLOATING = (backend.float32, backend.float64)
 
@@ -605,175 +604,3 @@ def retains_grad(tensor: Tensor) -> bool:
     node = tensor.grad_fn
     reference = node.retained.get(tensor._output_index) if node is not None and node.retained else None
     return reference is not None and reference() is tensor
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Looking at the graph
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-class GraphNode(NamedTuple):
-    """A box of the picture: an operation, or a leaf whose gradient is collected."""
-
-    id: int
-    name: str
-    kind: str  # "operation" or "leaf"
-    shape: tuple[int, ...]  # of the (first) output
-    origin: Node | Tensor  # what the box stands for: the recorded operation, or the leaf itself
-
-
-class GraphEdge(NamedTuple):
-    """An arrow of the picture, in the direction values flow: from the input to the operation that uses it."""
-
-    source: int
-    target: int
-    input_index: int
-
-
-class Graph(NamedTuple):
-    """The recorded graph behind a tensor. Nodes are in the order in which they were computed, leaves first."""
-
-    nodes: list[GraphNode]
-    edges: list[GraphEdge]
-
-
-def graph(tensor: Tensor) -> Graph:
-    """Lists the nodes and edges that `tensor` was computed with, for drawing."""
-    root = tensor.grad_fn or tensor
-    found: dict[Node | Tensor, None] = {root: None}
-    stack = [root]
-    links: list[tuple[Node | Tensor, Node, int]] = []
-    while stack:
-        target = stack.pop()
-        if not isinstance(target, Node):
-            continue
-        for input_index, edge in enumerate(target.edges):
-            if edge is None:
-                continue
-            links.append((edge[0], target, input_index))
-            if edge[0] not in found:
-                found[edge[0]] = None
-                stack.append(edge[0])
-    operations = sorted((item for item in found if isinstance(item, Node)), key=lambda node: node.number)
-    leaves = [item for item in found if isinstance(item, Tensor)]
-    nodes = [GraphNode(index, "leaf", "leaf", leaf.shape, leaf) for index, leaf in enumerate(leaves)]
-    for index, node in enumerate(operations, start=len(leaves)):
-        shape = next(tuple(spec[0]) for spec in node.output_specs if spec is not None)
-        nodes.append(GraphNode(index, node.function.__name__, "operation", shape, node))
-    ids = {item: index for index, item in enumerate([*leaves, *operations])}
-    edges = sorted(GraphEdge(ids[source], ids[target], index) for source, target, index in links)
-    return Graph(nodes, edges)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Checking a derivative
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def gradcheck(
-    function: Callable[..., Tensor | tuple[Tensor, ...]],
-    inputs: Tensor | Sequence[Tensor],
-    eps: float = 1e-6,
-    atol: float = 1e-7,
-    rtol: float = 1e-5,
-) -> bool:
-    """Compares every derivative that backward computes with a central difference, element by element.
-
-    For output element i and input element j, backward's d out_i / d in_j is compared with
-    (out_i(in_j + eps) - out_i(in_j - eps)) / (2 eps); they must agree within atol + rtol * |difference quotient|.
-
-    function: takes the inputs, returns a Tensor or a tuple of Tensors.
-    inputs: float64 Tensors; those with requires_grad=True are checked. (float32 is too coarse for a difference
-    quotient.) Returns True; raises AssertionError that names the first derivative that differs.
-    """
-    if not callable(function):
-        raise TypeError(f"gradcheck: wanted a function of the inputs, got {describe(function)}")
-    if not isinstance(inputs, (Tensor, tuple, list)):
-        raise TypeError(f"gradcheck: wanted a Tensor or several in a tuple as inputs, got {describe(inputs)}")
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    checked = [index for index, value in enumerate(inputs) if isinstance(value, Tensor) and value.requires_grad]
-    if not checked:
-        raise ValueError("gradcheck: none of the inputs has requires_grad=True, so there is nothing to check")
-    for index in checked:
-        if inputs[index].dtype != backend.float64:
-            raise TypeError(
-                f"gradcheck: input {index} has dtype {inputs[index].dtype.name}; wanted float64, because "
-                "rounding in float32 hides the differences: mt.tensor(..., dtype=mt.float64)"
-            )
-    # Copies of our own: the caller's .grad is left alone, and the elements can be nudged through numpy.
-    points = [value.detach().clone() if isinstance(value, Tensor) else value for value in inputs]
-    values = {index: points[index].numpy() for index in checked}
-    for index in checked:
-        points[index].requires_grad_()
-
-    by_backward = _jacobian_by_backward(function, points, checked)
-    with no_grad():
-        by_difference = _jacobian_by_difference(function, points, values, eps)
-    for (output, index), analytic in by_backward.items():
-        numeric = by_difference[output, index]
-        wrong = ~(np.abs(analytic - numeric) <= atol + rtol * np.abs(numeric))  # written so that NaN counts as wrong
-        if wrong.any():
-            position = np.argwhere(wrong)[0]
-            output_ndim = analytic.ndim - values[index].ndim
-            at_output = tuple(int(i) for i in position[:output_ndim])
-            at_input = tuple(int(i) for i in position[output_ndim:])
-            raise AssertionError(
-                f"gradcheck: the derivative of output {output} at {at_output} by input {index} at {at_input} is "
-                f"{analytic[tuple(position)]:.9g} by backward and {numeric[tuple(position)]:.9g} by finite differences "
-                f"({int(wrong.sum())} of {wrong.size} derivatives differ)"
-            )
-    return True
-
-
-def _outputs_of(function, points) -> list[Tensor]:
-    result = function(*points)
-    return list(result) if isinstance(result, (tuple, list)) else [result]
-
-
-def _jacobian_by_backward(function, points, checked) -> dict[tuple[int, int], np.ndarray]:
-    """{(output, input): d output / d input of shape output.shape + input.shape}, one backward an output element."""
-    outputs = _outputs_of(function, points)
-    jacobian = {}
-    for number, output in enumerate(outputs):
-        if not output.requires_grad:
-            continue
-        rows = {index: np.zeros((output.numel(), *points[index].shape)) for index in checked}
-        for element in range(output.numel()):
-            for index in checked:
-                points[index].grad = None
-            one_hot = np.zeros(output.numel())
-            one_hot[element] = 1.0
-            backward(output, Tensor(one_hot.reshape(output.shape)), retain_graph=True)
-            for index in checked:
-                if points[index].grad is not None:
-                    rows[index][element] = points[index].grad.numpy()
-        for index in checked:
-            jacobian[number, index] = rows[index].reshape((*output.shape, *points[index].shape))
-    if not jacobian:
-        raise RuntimeError("gradcheck: no output depends on the inputs through recorded operations")
-    return jacobian
-
-
-def _jacobian_by_difference(function, points, values, eps) -> dict[tuple[int, int], np.ndarray]:
-    """The same Jacobian from function values alone, one pair of calls an input element."""
-
-    def evaluate() -> list[np.ndarray]:
-        return [output.detach().numpy().copy() for output in _outputs_of(function, points)]
-
-    shapes = [output.shape for output in evaluate()]
-    jacobian = {}
-    for index, value in values.items():
-        flat = value.reshape(-1)  # a view: writing into it moves the input
-        columns = [np.zeros((*shape, flat.size)) for shape in shapes]
-        for element in range(flat.size):
-            original = flat[element]
-            flat[element] = original + eps
-            above = evaluate()
-            flat[element] = original - eps
-            below = evaluate()
-            flat[element] = original
-            for column, high, low in zip(columns, above, below, strict=True):
-                column[..., element] = (high - low) / (2 * eps)
-        for number, column in enumerate(columns):
-            jacobian[number, index] = column.reshape((*shapes[number], *value.shape))
-    return jacobian

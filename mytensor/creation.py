@@ -8,8 +8,8 @@ import mytensor_backend as backend
 import numpy as np
 
 from mytensor import random
+from mytensor._tensor import DType, Tensor, as_device, as_dtype, tensor
 from mytensor.arguments import as_number, as_sizes, describe
-from mytensor.tensor import DType, Tensor, as_device, as_dtype, tensor
 
 
 def _shape(sizes: tuple) -> tuple[int, ...]:

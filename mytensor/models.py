@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mytensor._tensor import Tensor
 from mytensor.nn import Conv2d, Linear, Module
 from mytensor.nn import functional as F
-from mytensor.tensor import Tensor
 
 
 class LeNet(Module):

@@ -25,6 +25,7 @@ import mytensor_backend as backend
 import numpy as np
 from tqdm.auto import tqdm
 
+from mytensor._tensor import Tensor, tensor
 from mytensor.autograd import no_grad
 from mytensor.checkpoint import HISTORY, read_run, write_checkpoint
 from mytensor.data import CIFAR10_MEAN, CIFAR10_STD, Batches, ImageDataset
@@ -34,7 +35,6 @@ from mytensor.nn import functional as F
 from mytensor.optim import SGD
 from mytensor.recipe import Recipe
 from mytensor.settings import whole
-from mytensor.tensor import Tensor, tensor
 from mytensor.timing import Stopwatch
 
 EVALUATION_BATCH = 500  # images; larger ones are no faster and take more memory

@@ -189,7 +189,7 @@ def wrong_exercises(name: str, notebook: NotebookNode) -> list[str]:
     there = [exercise.number for exercise in found]
     declared = sorted(number for number in EXERCISES if number.partition(".")[0] == name[:2])
     if there != declared:
-        wrong.append(f"its exercises are {there}; mytensor/exercise/book declares {declared}")
+        wrong.append(f"its exercises are {there}; mytensor/workbook/exercise/book declares {declared}")
     for exercise in found:
         if not re.search(rf"\b{exercise.name}_solution\b", exercise.solution):
             wrong.append(f"exercise {exercise.number}: its solution does not define {exercise.name}_solution")
@@ -399,9 +399,8 @@ def wrong_progress(notebook: NotebookNode) -> list[str]:
         for output in cell.outputs
         if "data" in output
     ]
-    return (
-        ["its progress page knows other exercises than mytensor/exercise/book"] if any(t != now for t in shown) else []
-    )
+    wrong = "its progress page knows other exercises than mytensor/workbook/exercise/book"
+    return [wrong] if any(text != now for text in shown) else []
 
 
 def wrong_listings(notebook: NotebookNode) -> list[str]:

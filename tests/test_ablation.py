@@ -10,7 +10,8 @@ import pytest
 import mytensor as mt
 from mytensor import compare, plots
 from mytensor.__main__ import main
-from mytensor.compare import ablation, causes
+from mytensor.compare import ablation
+from mytensor.compare import ablation_causes as causes
 from mytensor.data import synthetic
 from mytensor.nn import functional as F
 from mytensor.training import Recipe

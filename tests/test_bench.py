@@ -13,7 +13,7 @@ from mytensor.__main__ import main
 
 torch = pytest.importorskip("torch")
 from mytensor.bench import cases as cases_module  # noqa: E402
-from mytensor.bench import clock, ladders, step  # noqa: E402
+from mytensor.bench import clock, contest, step  # noqa: E402
 from mytensor.bench.cases import CASES  # noqa: E402
 
 SMALL = [
@@ -64,14 +64,14 @@ def test_every_op_is_measured():
 def test_every_kernel_passes_its_check_and_a_wrong_result_does_not(case, device, rng):
     if device == "simt" and (problem := backend.simt_problem()):
         pytest.skip(problem)
-    reference = ladders.Reference(case, case.draw(rng), device)
+    reference = contest.Reference(case, case.draw(rng), device)
     for kernel in backend.kernels(case.op, device):
         with mt.use_kernel(case.op, kernel["name"]):
             assert reference.check(kernel["name"]) <= 1
 
     # One element is off by a hundredth of the largest, or by three times its bound where that is more: numbers that
     # cancel out in a sum may leave less than what rounding may do to it.
-    reference = ladders.Reference(case, case.draw(rng), device)
+    reference = contest.Reference(case, case.draw(rng), device)
     wanted = reference.wanted[0]
     allowed = 0.0
     if wanted.is_floating_point():
@@ -93,20 +93,20 @@ def test_every_kernel_passes_its_check_and_a_wrong_result_does_not(case, device,
         return wrong
 
     reference.case = dataclasses.replace(case, ours=spoiled)
-    with pytest.raises(ladders.WrongKernel, match=case.op):
+    with pytest.raises(contest.WrongKernel, match=case.op):
         reference.check("spoiled")
 
 
 def test_a_wrong_kernel_is_named_and_not_timed(few_samples, monkeypatch):
     case = SMALL[0]
-    check = ladders.Reference.check
+    check = contest.Reference.check
 
     def check_but_naive(self, kernel):
         if kernel == "naive":
-            raise ladders.WrongKernel("element (0, 0) is 1")
+            raise contest.WrongKernel("element (0, 0) is 1")
         return check(self, kernel)
 
-    monkeypatch.setattr(ladders.Reference, "check", check_but_naive)
+    monkeypatch.setattr(contest.Reference, "check", check_but_naive)
     results = bench.run(cases=[case], budget=0.01)
     rows = {row["kernel"]: row for row in results["rows"]}
     assert rows["naive"]["problem"] == "element (0, 0) is 1" and "seconds" not in rows["naive"]
@@ -115,8 +115,8 @@ def test_a_wrong_kernel_is_named_and_not_timed(few_samples, monkeypatch):
 
 
 def test_the_command_writes_what_it_measured(few_samples, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(ladders, "CASES", SMALL[:2])
-    monkeypatch.setattr(ladders, "measured_ceilings", lambda device: CEILINGS)
+    monkeypatch.setattr(contest, "CASES", SMALL[:2])
+    monkeypatch.setattr(contest, "measured_ceilings", lambda device: CEILINGS)
     path = tmp_path / "new" / "bench.json"
     assert main(["bench", "--ops", "matmul", "--sizes", "small", "--budget", "0.01", "--json", str(path)]) == 0
     results = bench.load_results(path)
@@ -153,10 +153,10 @@ def test_rates_are_of_the_gpus_own_time_and_of_the_right_ceiling():
         ("tensor_core", "tf32", 0.005),
         ("tensor_core_bf16", "bfloat16", 0.0025),
     ):
-        rates = ladders._rates(row | {"kernel": kernel}, CEILINGS)
+        rates = contest._rates(row | {"kernel": kernel}, CEILINGS)
         assert (rates["gflops"], rates["peak"]) == (2.0, ceiling)
         assert rates["of_peak"] == pytest.approx(part) and rates["of_bandwidth"] == pytest.approx(0.1)
-    assert ladders._rates(row | {"kernel": "tiled", "device_seconds": None}, CEILINGS)["gflops"] == 1.0
+    assert contest._rates(row | {"kernel": "tiled", "device_seconds": None}, CEILINGS)["gflops"] == 1.0
 
 
 def test_sets_of_arguments_outgrow_the_cache():
@@ -220,7 +220,8 @@ def test_a_side_that_trains_otherwise_is_not_timed(few_samples, monkeypatch):
     monkeypatch.setattr(step, "_torch_step", breaks)
     rows = bench.time_step("cpu", modes=["eager"], batch_size=8, budget=0.01)
     assert rows[1]["problem"] == "OSError: no compiler here"
-    assert "torch: eager" in bench.results._step(rows) and "not measured: OSError" in bench.results._step(rows)
+    words = bench.measurements._step(rows)
+    assert "torch: eager" in words and "not measured: OSError" in words
 
 
 def test_results_survive_the_file(tmp_path):
@@ -228,7 +229,7 @@ def test_results_survive_the_file(tmp_path):
         (tmp_path / "other.json").write_text(content)
         with pytest.raises(ValueError, match=r"other\.json"):
             bench.load_results(tmp_path / "other.json")
-    bench.save_results({"format": bench.results.FORMAT, "rows": []}, tmp_path / "x.json")
+    bench.save_results({"format": bench.measurements.FORMAT, "rows": []}, tmp_path / "x.json")
     assert json.loads((tmp_path / "x.json").read_text())["rows"] == []
 
 

@@ -313,7 +313,7 @@ def test_gradcheck_rejects_wrong_gradients(capsys, monkeypatch):
     )
     with pytest.raises(AssertionError, match="by backward and"):
         check.gradcheck(lambda a: a * a.detach(), a)
-    monkeypatch.setattr("mytensor.autograd.gradcheck", lambda function, inputs: True)
+    monkeypatch.setattr("mytensor.gradcheck", lambda function, inputs: True)
     with pytest.raises(check.CheckFailed, match="blind: it passes with the gradient of input 0 doubled"):
         check.gradcheck(lambda a: a * a, a)
 

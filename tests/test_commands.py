@@ -17,7 +17,8 @@ import mytensor as mt
 from mytensor import __main__ as command_line
 from mytensor import bench, compare, files, optional, training
 from mytensor.__main__ import main
-from mytensor.compare import ablation, causes, results
+from mytensor.compare import ablation, results
+from mytensor.compare import ablation_causes as causes
 from mytensor.data import synthetic
 from mytensor.training import Recipe, Trainer
 
@@ -52,7 +53,7 @@ def nothing_begins(monkeypatch):
     monkeypatch.setattr(training.Trainer, "fit", begin)
     monkeypatch.setattr(training, "train_step", begin)
     monkeypatch.setattr(causes._Run, "train_epoch", begin)
-    monkeypatch.setattr("mytensor.bench.ladders.measured_ceilings", begin)
+    monkeypatch.setattr("mytensor.bench.contest.measured_ceilings", begin)
     monkeypatch.setattr("mytensor.compare.side_by_side._audit", begin)
     before = mt.get_num_threads()
     yield
@@ -331,7 +332,8 @@ def test_without_any_of_them_modules_and_commands_say_what_to_install(tmp_path):
     said = [line for line in run.stdout.splitlines() if line.startswith("mytensor.")]
     assert len(said) > 15 and all("which is not installed: pip install" in line for line in said), run.stdout
     free = {line.split()[0] for line in said}
-    assert not free & {"mytensor.training", "mytensor.compare.results", "mytensor.inspect.source", "mytensor.plots"}
+    needing_none = {"training", "lab.compare.results", "workbook.inspect.source", "lab.plots"}
+    assert not free & {f"mytensor.{module}" for module in needing_none}
     commands = [line for line in run.stdout.splitlines() if line.startswith("mytensor: ")]
     assert len(commands) == 3 and all("needs torch, which is not installed: pip install torch" in c for c in commands)
 

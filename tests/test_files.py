@@ -22,7 +22,7 @@ from safetensors.numpy import save
 import mytensor as mt
 from mytensor import checkpoint, files, training
 from mytensor.__main__ import main
-from mytensor.bench import results as bench_results
+from mytensor.bench import measurements as bench_results
 from mytensor.checkpoint import FORMAT, read_checkpoint, write_checkpoint
 from mytensor.compare import ablation
 from mytensor.compare import results as compare_results

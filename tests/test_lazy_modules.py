@@ -1,7 +1,10 @@
-"""Every module of the package is there after `import mytensor`, and that import stays small."""
+"""Every module of the package is there after `import mytensor`, and that import stays small. Which floor uses which."""
 
+import ast
+import importlib
 import importlib.util
 import json
+import pathlib
 import pkgutil
 import subprocess
 import sys
@@ -9,6 +12,7 @@ import sys
 import pytest
 
 import mytensor as mt
+from mytensor._lazy import SHORT_NAMES
 from mytensor.optional import PLACES
 
 MODULES = [
@@ -18,7 +22,7 @@ MODULES = [
 ]
 OPTIONAL = {path.partition(".")[0] for path, _ in PLACES.values()}
 # A function of the same name stands before these modules; both are public.
-FUNCTIONS = {f"mytensor.{name}" for name in ("tensor", "kernels", "ops.matmul", "ops.softmax", "exercise.progress")}
+FUNCTIONS = {f"mytensor.{name}" for name in ("gradcheck", "ops.matmul", "ops.softmax", "workbook.exercise.progress")}
 
 
 def in_a_fresh_process(code):
@@ -46,7 +50,7 @@ for name in {order}:
         kinds[name] = repr(error)
 print(json.dumps(kinds))
 """
-    assert {"mytensor.data", "mytensor.training", "mytensor.inspect.tiles"} < set(MODULES)
+    assert {"mytensor.data", "mytensor.training", "mytensor.workbook.inspect.tiles"} < set(MODULES)
     kinds = in_a_fresh_process(code)
     absent = {f"wants {package}" for package in OPTIONAL if importlib.util.find_spec(package) is None}
     for name in MODULES:
@@ -57,12 +61,12 @@ def test_the_import_stays_small():
     loaded = in_a_fresh_process("import json, sys, mytensor; print(json.dumps(sorted(sys.modules)))")
     for module in ("torch", "matplotlib", "ipywidgets", "IPython", "anywidget", "tqdm", "safetensors", "difflib"):
         assert module not in loaded, module
-    eager = {"autograd", "creation", "cuda", "devices", "kernels", "models", "nn", "optim", "ops", "random", "simt"}
-    others = {name.split(".")[1] for name in MODULES} - eager - {"tensor", "lr_scheduler", "arguments"}
+    eager = {"autograd", "creation", "cuda", "devices", "ladders", "models", "nn", "optim", "ops", "random", "simt"}
+    others = {name.split(".")[1] for name in MODULES} - eager - {"gradcheck", "arguments"}
     assert not [name for name in loaded if name.startswith("mytensor.") and name.split(".")[1] in others]
 
 
-@pytest.mark.parametrize("name", ["compare", "bench", "inspect", "exercise", ""])
+@pytest.mark.parametrize("name", ["lab", "workbook", "compare", "bench", "inspect", "exercise", ""])
 def test_dir_and_near_names(name):
     package = getattr(mt, name) if name else mt
     listed = dir(package)
@@ -95,3 +99,110 @@ except ImportError as error:
 """
     kind, words = in_a_fresh_process(code)
     assert kind == "ImportError" and "mytensor.training needs the package tqdm" in words and "pip install tqdm" in words
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Short names
+# ---------------------------------------------------------------------------------------------------------------------
+
+# Every name by which a module of lab/ or workbook/ can be asked for besides its own.
+SHORT = [f"mytensor.inspect.{name}" for name in ("ledger", "step_times", "training")] + sorted(
+    short + module.removeprefix(place)
+    for short, place in SHORT_NAMES.items()
+    for module in MODULES
+    if module == place or module.startswith(f"{place}.")
+)
+
+
+@pytest.mark.parametrize("first", ["short", "own"])
+def test_a_short_name_is_the_same_module(rng, first):
+    """Whichever is imported first, in an order drawn anew; and as an attribute of `mytensor` too."""
+    assert {"mytensor.check", "mytensor.inspect.im2col", "mytensor.compare.results", "mytensor.plots"} < set(SHORT)
+    pairs = [(name, own_name(name)) for name in rng.permutation(SHORT).tolist()]
+    code = f"""
+import importlib, json, sys
+import mytensor
+wrong = []
+for short, own in {pairs}:
+    try:
+        names = (short, own) if {first == "short"} else (own, short)
+        one, other = [importlib.import_module(name) for name in names]
+    except ImportError as error:
+        if error.name not in {sorted(OPTIONAL)}:
+            wrong.append([short, repr(error)])
+        continue
+    if not (one is other is sys.modules[short] is sys.modules[own] and one.__name__ == one.__spec__.name == own):
+        wrong.append([short, repr(one), repr(other), one.__spec__.name])
+    found = mytensor
+    for part in short.split(".")[1:]:
+        found = getattr(found, part)
+    if found is not one and short not in {sorted(FUNCTIONS)} and own not in {sorted(FUNCTIONS)}:
+        wrong.append([short, repr(found)])
+print(json.dumps(wrong))
+"""
+    assert in_a_fresh_process(code) == []
+
+
+def own_name(name):
+    for short, place in [*SHORT_NAMES.items()] * 2:
+        if name == short or name.startswith(f"{short}."):
+            name = place + name[len(short) :]
+    return name
+
+
+def test_short_names_in_import_lines():
+    code = """
+import json, sys
+from mytensor import check, exercise
+import mytensor.inspect.im2col as a
+from mytensor.compare.results import FORMAT
+import mytensor.optim.lr_scheduler, mytensor.checkpoint, mytensor.workbook.inspect.im2col as b, mytensor as mt
+from mytensor.inspect import step_times
+assert a is b and check is mt.check is mt.workbook.check and mt.lab.step_times is step_times
+print(json.dumps([callable(check), callable(exercise), FORMAT == mt.compare.results.FORMAT]))
+"""
+    assert in_a_fresh_process(code) == [True, True, True]
+
+
+@pytest.mark.parametrize("name", ["mytensor.inspect.xyzzy", "mytensor.compare.results.xyzzy", "mytensor.inspector"])
+def test_what_no_short_name_leads_to(name):
+    with pytest.raises(ModuleNotFoundError, match=name.rpartition(".")[2]):
+        importlib.import_module(name)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Floors
+# ---------------------------------------------------------------------------------------------------------------------
+
+FLOORS = ["framework", "lab", "workbook"]
+
+
+def floor_of(module):
+    for short, place in SHORT_NAMES.items():
+        if module == short or module.startswith(f"{short}."):
+            module = place
+    part = f"{module}.".split(".")[1]
+    return FLOORS.index(part) if part in FLOORS else 0
+
+
+def modules_imported_in(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("mytensor."))
+        elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "mytensor":
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_no_floor_uses_one_above_it():
+    """The framework uses neither lab nor workbook, the lab no workbook. __main__.py, which runs all, stands above;
+    __init__.py names them for editors."""
+    top = pathlib.Path(mt.__file__).parent
+    upward = []
+    for file in sorted(top.rglob("*.py")):
+        path = file.relative_to(top)
+        own = FLOORS.index(path.parts[0]) if path.parts[0] in FLOORS else 0
+        for module in modules_imported_in(ast.parse(file.read_text(encoding="utf-8"))):
+            if floor_of(module) > own and path.as_posix() not in ("__init__.py", "__main__.py"):
+                upward.append((path.as_posix(), module))
+    assert not upward
+    assert floor_of("mytensor.check.op") == 2 and floor_of("mytensor.lab.plots") == 1 and floor_of("mytensor.nn") == 0

@@ -10,8 +10,8 @@ import torch
 
 import mytensor as mt
 from mytensor import nn
+from mytensor._tensor import Tensor
 from mytensor.nn import Module, init
-from mytensor.tensor import Tensor
 
 
 class TorchLeNet(torch.nn.Module):

@@ -82,7 +82,7 @@ def asks_for_another(notebook):
         (clobbers, "does not define strided_im2col_solution"),
         (unnamed_solution, "does not begin with the comment # Solution"),
         (answered, "not 'not done yet'"),
-        (asks_for_another, "mytensor/exercise/book declares"),
+        (asks_for_another, "mytensor/workbook/exercise/book declares"),
     ],
 )
 def test_spoiled_exercises_are_seen(notebook, spoil, complaint):
@@ -169,6 +169,11 @@ def test_the_book_folds_solutions_and_asks_for_nothing():
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+CHECKS = {
+    f"{package}{module}" for package in ("mytensor.check", "mytensor.workbook.check") for module in ("", ".comparison")
+}
+
+
 def unreplayed(source):
     """The checks in a notebook's source of which nothing shows that they can fail, as (line, what it is).
 
@@ -181,7 +186,7 @@ def unreplayed(source):
     for node in ast.walk(tree):
         if isinstance(node, ast.Assert):
             found.append((node.lineno, "assert"))
-        elif isinstance(node, ast.ImportFrom) and node.module in {"mytensor.check", "mytensor.check.comparison"}:
+        elif isinstance(node, ast.ImportFrom) and node.module in CHECKS:
             found.append((node.lineno, "from mytensor.check import"))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = ast.unparse(node.func.value)
@@ -204,7 +209,8 @@ def unreplayed(source):
         ("check.examine('relu', mt.relu)", "check.examine"),
         ("assert a == b", "assert"),
         ("from mytensor.check import close", "from mytensor.check import"),
-        ("mt.autograd.gradcheck(f, [x])", "mt.autograd.gradcheck"),
+        ("from mytensor.workbook.check.comparison import close", "from mytensor.check import"),
+        ("mt.gradcheck(f, [x])", "mt.gradcheck"),
         ("np.testing.assert_allclose(a, b)", "np.testing.assert_allclose"),
         ("try:\n    check('relu', wrong)\nexcept check.CheckFailed:\n    print()", "try without else: raise"),
     ],

@@ -47,7 +47,7 @@ import sys
 import numpy as np
 import mytensor as mt
 import mytensor.nn.functional as F
-from mytensor import autograd, check
+from mytensor import check
 from mytensor import exercise
 from mytensor.inspect.source import source
 from mytensor.training import Recipe, Trainer, audit
@@ -73,7 +73,7 @@ class Wrong(mt.Function):
 net = mt.nn.Sequential(mt.nn.Linear(2, 1), mt.nn.Linear(1, 1))
 finds(AssertionError, audit, net, lambda: None)
 x = mt.tensor(np.ones((2, 3)), dtype=mt.float64, requires_grad=True)
-finds(AssertionError, autograd.gradcheck, lambda x: Wrong.apply(x), [x])
+finds(AssertionError, mt.gradcheck, lambda x: Wrong.apply(x), [x])
 check.gradcheck(F.relu, x)
 finds(RuntimeError, lambda: [y := (x * x).sum(), y.backward(), y.backward()])
 print("listing:", source(F.relu).code.splitlines()[0])

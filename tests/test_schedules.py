@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mytensor as mt
-from mytensor import lr_scheduler
+from mytensor.optim import lr_scheduler
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's on the order of calls
 

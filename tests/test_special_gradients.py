@@ -12,7 +12,8 @@ from devices import DEVICES
 import mytensor as mt
 import mytensor.nn.functional as F
 from mytensor import ops
-from mytensor.autograd import Function, graph
+from mytensor.autograd import Function
+from mytensor.inspect.graph import graph
 
 NAN, INF = np.nan, np.inf
 NUMBERS = np.array([NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.5, 3.0])

@@ -184,4 +184,4 @@ def test_nothing_else_reads_a_clock():
     clock stands around each single operation."""
     sources = [*ROOT.glob("mytensor/**/*.py"), *ROOT.glob("notebooks/src/*.py")]
     reading = {path.relative_to(ROOT).as_posix() for path in sources if CLOCKS.search(path.read_text("utf-8"))}
-    assert reading == {"mytensor/timing.py", "mytensor/inspect/step_times.py"}
+    assert reading == {"mytensor/timing.py", "mytensor/lab/step_times.py"}

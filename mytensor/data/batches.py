@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import mytensor_backend as backend
 import numpy as np
 
+from mytensor._tensor import Tensor
 from mytensor.data.dataset import ImageDataset
-from mytensor.tensor import Tensor
 
 # (x/255 - 0.5) / 0.5 brings pixels to [-1, 1], as PyTorch's CIFAR-10 tutorial does. The report doesn't state its
 # constants; these are our assumption.

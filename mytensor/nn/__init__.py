@@ -1,5 +1,6 @@
 """Neural networks: modules, layers, their functions and their initialisation. Names and meanings are torch.nn's."""
 
+from mytensor._tensor import Parameter
 from mytensor.nn import functional, init
 from mytensor.nn.layers import (
     AvgPool2d,
@@ -14,7 +15,6 @@ from mytensor.nn.layers import (
     Sequential,
 )
 from mytensor.nn.module import Module
-from mytensor.tensor import Parameter
 
 __all__ = [
     "AvgPool2d",

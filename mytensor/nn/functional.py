@@ -5,8 +5,8 @@ from __future__ import annotations
 import mytensor_backend as backend
 
 from mytensor import ops
+from mytensor._tensor import Tensor
 from mytensor.ops.windows import pair
-from mytensor.tensor import Tensor
 
 _REDUCTIONS = ("none", "mean", "sum")
 

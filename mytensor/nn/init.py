@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
+from mytensor._tensor import Tensor
 from mytensor.arguments import as_number, describe
 from mytensor.autograd import no_grad
-from mytensor.tensor import Tensor
 
 
 def _check(function: str, tensor: Tensor, **numbers) -> list[float]:

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 
 import mytensor_backend
 
+from mytensor._tensor import Parameter, Tensor
 from mytensor.arguments import as_flag, as_int, as_number, describe
 from mytensor.creation import empty
 from mytensor.nn import functional as F
 from mytensor.nn import init
 from mytensor.nn.module import Module
 from mytensor.ops.windows import pair
-from mytensor.tensor import Parameter, Tensor
 
 
 def _whole(layer: str, name: str, value, least: int | None = None) -> int:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mytensor._tensor import Parameter, Tensor, parse_to_arguments, tensor
 from mytensor.arguments import describe
 from mytensor.autograd import HookHandle, no_grad
-from mytensor.tensor import Parameter, Tensor, parse_to_arguments, tensor
 
 # What __new__ puts into every module; no part may take these names.
 _OWN_STATE = ("training", "_parameters", "_modules", "_forward_hooks", "_forward_pre_hooks")

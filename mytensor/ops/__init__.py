@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 
+from mytensor._tensor import Tensor
 from mytensor.ops.activation import relu
 from mytensor.ops.arithmetic import (
     abs,
@@ -56,7 +57,6 @@ from mytensor.ops.shape import (
     unsqueeze,
 )
 from mytensor.ops.softmax import log_softmax, logsumexp, softmax
-from mytensor.tensor import Tensor
 
 
 def _call_with_tensors(op: str, args: tuple, kwargs: dict):

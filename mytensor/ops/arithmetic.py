@@ -11,9 +11,9 @@ from numbers import Number
 import mytensor_backend as backend
 import numpy as np
 
+from mytensor._tensor import NDArray, Tensor, as_array
 from mytensor.arguments import as_number, describe
 from mytensor.autograd import Function
-from mytensor.tensor import NDArray, Tensor, as_array
 
 
 def _operand(value, op: str):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 
+from mytensor._tensor import Tensor, as_array
 from mytensor.arguments import as_int
 from mytensor.autograd import Function
 from mytensor.ops.windows import pair
-from mytensor.tensor import Tensor, as_array
 
 
 class Conv2d(Function):

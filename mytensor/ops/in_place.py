@@ -11,13 +11,13 @@ from __future__ import annotations
 import mytensor_backend as backend
 
 from mytensor import random
+from mytensor._tensor import DType, Tensor
 from mytensor.arguments import as_number, describe
 from mytensor.autograd import Function, is_grad_enabled
 from mytensor.ops.arithmetic import _array, _operands, add, div, mul
 from mytensor.ops.indexing import getitem, is_index_array
 from mytensor.ops.parts import PART_IS_RECORDED
 from mytensor.ops.shape import broadcast_to, reshape
-from mytensor.tensor import DType, Tensor
 
 
 class Overwrite(Function):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import mytensor_backend as backend
 import numpy as np
 
+from mytensor._tensor import NDArray, Tensor, as_array
 from mytensor.arguments import describe, normalize_dim
 from mytensor.autograd import Function
 from mytensor.ops.shape import Permute, narrow, reshape
-from mytensor.tensor import NDArray, Tensor, as_array
 
 _SUPPORTED = (
     "supported are ints, slices with step 1, ..., None, and row numbers (int64 tensor, array or list) in first place. "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 
+from mytensor._tensor import Tensor
 from mytensor.autograd import Function
-from mytensor.tensor import Tensor
 
 
 class NLLLoss(Function):

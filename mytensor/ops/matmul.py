@@ -5,10 +5,10 @@ from __future__ import annotations
 import mytensor_backend as backend
 import numpy as np
 
+from mytensor._tensor import NDArray, Tensor
 from mytensor.arguments import describe
 from mytensor.autograd import Function
 from mytensor.ops.shape import broadcast_to, reshape, squeeze, unsqueeze
-from mytensor.tensor import NDArray, Tensor
 
 
 class MatMul(Function):

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import mytensor_backend as backend
 from mytensor_backend import NDArray
 
+from mytensor._tensor import Tensor
 from mytensor.autograd import is_grad_enabled
-from mytensor.tensor import Tensor
 
 
 class Part:

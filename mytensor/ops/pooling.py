@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 
+from mytensor._tensor import Tensor
 from mytensor.arguments import as_flag, as_int
 from mytensor.autograd import Function
 from mytensor.ops.windows import pair, stride_of_pooling
-from mytensor.tensor import Tensor
 
 
 class MaxPool2d(Function):

@@ -6,11 +6,11 @@ import math
 
 import mytensor_backend as backend
 
+from mytensor._tensor import Tensor, as_array
 from mytensor.arguments import as_flag, as_number, describe, normalize_dim, normalize_dims
 from mytensor.autograd import Function
 from mytensor.ops.arithmetic import div, is_foreign_array, mul, sub
 from mytensor.ops.shape import clone
-from mytensor.tensor import Tensor, as_array
 
 
 def _kept_shape(shape: tuple, dims: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import mytensor_backend as backend
 
+from mytensor._tensor import DType, Tensor, as_array
 from mytensor.arguments import as_int, as_sizes, describe, normalize_dim, normalize_dims
 from mytensor.autograd import Function
 from mytensor.ops.parts import CONTIGUOUS, REPEATED, part_of
-from mytensor.tensor import DType, Tensor, as_array
 
 
 class Reshape(Function):

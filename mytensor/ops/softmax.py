@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import mytensor_backend as backend
 
+from mytensor._tensor import Tensor, as_array
 from mytensor.arguments import normalize_dim
 from mytensor.autograd import Function
 from mytensor.ops.reductions import _kept_shape, reduction_arguments
-from mytensor.tensor import Tensor, as_array
 
 
 class Softmax(Function):

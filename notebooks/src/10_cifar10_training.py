@@ -293,7 +293,7 @@ figure(*plots.trajectory(compare.trajectory(full_train_set, steps=200)))
 # saved here, since no checkpoint file is named. `python -m mytensor train` saves after every epoch and resumes bit for bit.
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.training import LiveCurves
+from mytensor.inspect.training_run import LiveCurves
 
 mt.manual_seed(0)
 model = mt.models.LeNet()
@@ -374,7 +374,7 @@ figure(*plots.filters(model.conv1.weight.detach().cpu().numpy()))
 # with the slider or the arrow keys. Which would you have got right?
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.training import MistakesInspector
+from mytensor.inspect.training_run import MistakesInspector
 
 mistakes = MistakesInspector(test_set, probabilities, count=16)
 mistakes

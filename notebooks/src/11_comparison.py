@@ -130,7 +130,7 @@ print("with the host copy, the same first loss to rounding:", bool(np.isclose(co
 # (He et al., *Delving Deep into Rectifiers*, 2015; a uniform draw from $[-a, a)$ has variance $a^2/3$).
 
 # %%
-from mytensor.compare.causes import draw_uniformly
+from mytensor.compare.ablation_causes import draw_uniformly
 
 print("n σ², the factor from a layer's inputs to its outputs:")
 print(f"{'layer':>8}{'n':>6}{'±0.03':>9}{'±0.1':>9}{'±1':>9}{'ours':>9}")
@@ -391,7 +391,7 @@ switches.chosen, switches.sentence()
 # as its array and at most a quarter larger.
 
 # %%
-from mytensor.inspect.ledger import ledger_table, memory_ledger
+from mytensor.lab.ledger import ledger_table, memory_ledger
 
 entries = memory_ledger(batch=64, device=device)
 print(ledger_table(entries))
@@ -418,7 +418,7 @@ check.call(counted, 64, want=(most + least) / 2, bound=bound, mutants=half, name
 # which a training never does, so the sum is more than a step takes: read the shares, not the sum.
 
 # %% tags=["nbval-ignore-output"]
-from mytensor.inspect.step_times import step_times
+from mytensor.lab.step_times import step_times
 
 times = step_times(lambda: trainer.train_step(*pairs[0]), device, steps=10)
 for name, calls, seconds in times.shares():

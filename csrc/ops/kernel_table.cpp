@@ -1,6 +1,7 @@
 #include "kernel_table.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "../cuda/runtime/memory.h"
@@ -34,12 +35,12 @@ int compute_capability(Device device) {
     return std::numeric_limits<int>::max();
 }
 
-size_t serving_kernel(const char* op, const std::string& selected, Device device, const std::vector<KernelInfo>& infos,
+size_t serving_kernel(const char* op, const char* selected, Device device, const std::vector<KernelInfo>& infos,
                       int capability) {
     size_t first = infos.size();  // that runs
     for (size_t i = infos.size(); i-- > 0;) {
         const bool runs = infos[i].oldest_gpu <= capability;
-        if (selected == infos[i].name) {
+        if (selected != nullptr && std::strcmp(selected, infos[i].name) == 0) {
             require<NotSupported>(runs, op, ": the kernel '", selected, "' needs a GPU of compute capability ",
                                   version_of(infos[i].oldest_gpu), " or newer, and this one has ",
                                   version_of(capability), "; select another, or None for the default");
@@ -67,7 +68,7 @@ void KernelTableBase::select(const std::string& name) {
     std::vector<std::string> known;
     for (const KernelInfo& info : kernels()) {
         if (name == info.name) {
-            selected_ = name;
+            selected_ = info.name;
             return;
         }
         if (std::find(known.begin(), known.end(), info.name) == known.end()) known.push_back(info.name);
@@ -75,7 +76,7 @@ void KernelTableBase::select(const std::string& name) {
     std::string list;
     for (const std::string& other : known) list += message(list.empty() ? "'" : ", '", other, "'");
     require<ValueError>(name.empty(), "op '", op_, "' has no kernel '", name, "'; it has ", list);
-    selected_.clear();
+    selected_ = nullptr;
 }
 
 KernelInfo KernelTableBase::picked(Device device, int capability) const {

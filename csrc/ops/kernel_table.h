@@ -3,6 +3,7 @@
 // signature and assume valid input.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,8 +28,9 @@ const DeviceKernels* device_kernels(Device device);
 int compute_capability(Device device);
 
 // Which of a device's kernels serves where the compute capability is this one: the selected one, else the first that
-// runs. Throws NotSupported when there is none, or when the selected one needs a newer GPU.
-size_t serving_kernel(const char* op, const std::string& selected, Device device, const std::vector<KernelInfo>& infos,
+// runs. selected: nullptr for the default. Throws NotSupported when there is none, or when the selected one needs a
+// newer GPU.
+size_t serving_kernel(const char* op, const char* selected, Device device, const std::vector<KernelInfo>& infos,
                       int capability);
 
 // What `kernels(op)` and `select_kernel(op, name)` need to know of a table, whatever its kernels' signature is.
@@ -38,7 +40,7 @@ class KernelTableBase {
     virtual ~KernelTableBase() = default;
 
     const char* op() const { return op_; }
-    const std::string& selected() const { return selected_; }  // empty: the device's first
+    const char* selected() const { return selected_; }  // nullptr: the device's first
 
     // The kernels of a device, the default first.
     virtual std::vector<KernelInfo> kernels(Device device) const = 0;
@@ -57,7 +59,8 @@ class KernelTableBase {
     }
 
     const char* op_;
-    std::string selected_;
+    // The name in its row, which stays for good: set by one thread while others compute by it.
+    std::atomic<const char*> selected_{nullptr};
 };
 
 template <class Kernel>

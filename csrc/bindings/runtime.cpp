@@ -92,8 +92,8 @@ std::string kernel_of_list(const std::vector<std::pair<std::string, int>>& kerne
                            int capability) {
     std::vector<KernelInfo> infos;
     for (const auto& [name, oldest_gpu] : kernels) infos.push_back({Device::cuda, name.c_str(), "", oldest_gpu});
-    return infos[serving_kernel("op", selected.empty() ? nullptr : selected.c_str(), Device::cuda, infos, capability)]
-        .name;
+    const char* name = selected.empty() ? nullptr : selected.c_str();
+    return serving_rung("op", name, Device::cuda, infos, capability).name;
 }
 
 std::vector<std::string> ops_with_kernels() {

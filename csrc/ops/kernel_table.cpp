@@ -1,7 +1,6 @@
 #include "kernel_table.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
 #include "../cuda/runtime/memory.h"
@@ -19,12 +18,14 @@ std::string version_of(int capability) { return message(capability / 10, ".", ca
 
 }  // namespace
 
-const DeviceKernels* device_kernels(Device device) {
-    if (device == Device::simt) return simt_problem().empty() ? &simt_kernels() : nullptr;
+const DeviceLadder* device_ladder(Device device, const char* op) {
+    const DeviceLadder* ladder = nullptr;
+    if (device == Device::simt && simt_problem().empty()) ladder = simt_ladders();
 #ifdef MYTENSOR_WITH_CUDA
-    if (device == Device::cuda) return &mytensor_device_kernels();
+    if (device == Device::cuda) ladder = mytensor_device_ladders();
 #endif
-    return nullptr;
+    while (ladder != nullptr && std::strcmp(ladder->op(), op) != 0) ladder = ladder->next();
+    return ladder;
 }
 
 int compute_capability(Device device) {
@@ -35,22 +36,15 @@ int compute_capability(Device device) {
     return std::numeric_limits<int>::max();
 }
 
-size_t serving_kernel(const char* op, const char* selected, Device device, const std::vector<KernelInfo>& infos,
-                      int capability) {
-    size_t first = infos.size();  // that runs
-    for (size_t i = infos.size(); i-- > 0;) {
-        const bool runs = infos[i].oldest_gpu <= capability;
-        if (selected != nullptr && std::strcmp(selected, infos[i].name) == 0) {
-            require<NotSupported>(runs, op, ": the kernel '", selected, "' needs a GPU of compute capability ",
-                                  version_of(infos[i].oldest_gpu), " or newer, and this one has ",
-                                  version_of(capability), "; select another, or None for the default");
-            return i;
-        }
-        if (runs) first = i;
-    }
-    require<NotSupported>(first < infos.size(), op, " has no kernel on device ", name_of(device),
-                          infos.empty() ? "" : message(" for compute capability ", version_of(capability)));
-    return first;
+void refuse_older_gpu(const char* op, const char* selected, int oldest_gpu, int capability) {
+    throw NotSupported(message(op, ": the kernel '", selected, "' needs a GPU of compute capability ",
+                               version_of(oldest_gpu), " or newer, and this one has ", version_of(capability),
+                               "; select another, or None for the default"));
+}
+
+void refuse_without_kernel(const char* op, Device device, int capability, bool has_none) {
+    throw NotSupported(message(op, " has no kernel on device ", name_of(device),
+                               has_none ? "" : message(" for compute capability ", version_of(capability))));
 }
 
 KernelTableBase::KernelTableBase(const char* op) : op_(op) { registry()[op] = this; }
@@ -81,7 +75,7 @@ void KernelTableBase::select(const std::string& name) {
 
 KernelInfo KernelTableBase::picked(Device device, int capability) const {
     const std::vector<KernelInfo> infos = kernels(device);
-    return infos[serving_kernel(op_, selected_, device, infos, capability)];
+    return serving_rung(op_, selected_, device, infos, capability);
 }
 
 const std::map<std::string, KernelTableBase*>& kernel_tables() { return registry(); }

@@ -290,8 +290,8 @@ MUTANTS = [
     SourceMutant(
         "operands exchanged",
         "cpu/elementwise.cpp",
-        "return a / b;",
-        "return b / a;",
+        "struct Div {\n    template <class T>\n    static T apply(T a, T b) {\n        return a / b;",
+        "struct Div {\n    template <class T>\n    static T apply(T a, T b) {\n        return b / a;",
         "div",
         disturbs=("sqrt", "log", "mean"),
     ),

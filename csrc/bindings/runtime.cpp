@@ -3,7 +3,7 @@
 
 #include "../cpu/fma_peak.h"
 #include "../cpu/parallel.h"
-#include "../ndarray/device_memory.h"
+#include "../device/device_memory.h"
 #include "../ops/kernel_table.h"
 #include "bindings.h"
 

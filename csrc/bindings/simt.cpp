@@ -1,5 +1,5 @@
 // The emulator in Python: its settings, what a trace recorded, and kernels from libraries of their own.
-#include "../ndarray/simt_library.h"
+#include "../device/simt_library.h"
 #include "bindings.h"
 
 namespace mt {

@@ -8,9 +8,9 @@
 #include <memory>
 #include <optional>
 
-#include "allocator.h"
-#include "device.h"
-#include "dtype.h"
+#include "../base/dtype.h"
+#include "../device/allocator.h"
+#include "../device/device.h"
 
 namespace mt {
 

@@ -1,6 +1,6 @@
 #include "elementwise.h"
 
-#include "../ndarray/device_memory.h"
+#include "../device/device_memory.h"
 #include "kernel_table.h"
 #include "reduction.h"
 

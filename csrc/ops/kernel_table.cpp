@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "../cuda/runtime/memory.h"
-#include "../ndarray/simt_library.h"
+#include "../device/cuda/memory.h"
+#include "../device/simt_library.h"
 
 namespace mt {
 namespace {

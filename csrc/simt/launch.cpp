@@ -6,7 +6,7 @@
 #include <cctype>
 #include <thread>
 
-#include "../ndarray/error.h"
+#include "../base/error.h"
 #include "signals.h"
 #include "worker.h"
 

@@ -2,8 +2,8 @@
 
 #include <dlfcn.h>
 
-#include "../bindings/build_facts.h"
-#include "error.h"
+#include "../base/build_facts.h"
+#include "../base/error.h"
 
 namespace mt {
 namespace {

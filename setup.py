@@ -63,7 +63,7 @@ BINDING_FLAGS = ["-O1"]
 
 # bindings/ comes first in the link, so that of an inline function that several objects hold, the linker keeps the copy
 # compiled for any CPU: the check at import runs before anything else does. cpu/ comes last.
-LINK_ORDER = ["bindings", "ndarray", "ops", "cuda", "cpu"]
+LINK_ORDER = ["bindings", "base", "device", "ndarray", "ops", "cuda", "cpu"]
 
 # The emulator, and the kernels as it runs them: fast, and with every access of memory reported (csrc/simt/hooks.cpp).
 # The line tables name the source in its reports; -ffp-contract=off: the sums are those that the source states.
@@ -579,7 +579,7 @@ class BuildBackend(build_ext):
         return pathlib.Path(self.build_lib, self.get_ext_filename(ext.name))
 
     def _simt_folder(self) -> pathlib.Path:
-        """Where the extension looks for the emulator (csrc/ndarray/simt_library.cpp)."""
+        """Where the extension looks for the emulator (csrc/device/simt_library.cpp)."""
         return pathlib.Path(self.build_lib) / "mytensor" / "_simt"
 
     def _link_once(self, linked: pathlib.Path, objects: list[ObjectFile], command: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Compiles every .cu of csrc/cuda for every GPU that they are written for, and fails on a warning. Needs nvcc, no GPU.
+"""Compiles every .cu of csrc for every GPU that they are written for, and fails on a warning. Needs nvcc, no GPU.
 
     python scripts/compile_kernels.py
 
@@ -61,7 +61,7 @@ def compile_one(nvcc: str, source: pathlib.Path, folder: pathlib.Path) -> bool:
 
 def main() -> int:
     nvcc = find_nvcc()
-    sources = sorted((CSRC / "cuda").rglob("*.cu"), key=lambda path: path.stat().st_size, reverse=True)
+    sources = sorted(CSRC.rglob("*.cu"), key=lambda path: path.stat().st_size, reverse=True)
     jobs = int(os.environ.get("MYTENSOR_JOBS") or os.cpu_count() or 1)
     print(f"{len(sources)} files for sm_{', sm_'.join(ARCHITECTURES)}, {jobs} at a time", flush=True)
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(jobs) as pool:

@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 TINY_MODULE = """
 #include <Python.h>
-#include "build_facts.h"
+#include "../base/build_facts.h"
 #include "cpu_check.h"
 #include "../ops/answer.h"
 
@@ -50,8 +50,8 @@ class Project:
         self.folder = folder
         for name in ("setup.py", "pyproject.toml", "LICENSE", "README.md", "mytensor/_build_check.py"):
             self.write(name, (ROOT / name).read_text(encoding="utf-8"))
-        for name in ("build_facts.h", "build_facts.cpp", "cpu_check.h", "cpu_check.cpp"):
-            self.write(f"csrc/bindings/{name}", (ROOT / "csrc/bindings" / name).read_text(encoding="utf-8"))
+        for name in ("base/build_facts.h", "base/build_facts.cpp", "bindings/cpu_check.h", "bindings/cpu_check.cpp"):
+            self.write(f"csrc/{name}", (ROOT / "csrc" / name).read_text(encoding="utf-8"))
         self.write("csrc/bindings/module.cpp", TINY_MODULE)
         self.write("csrc/ops/answer.h", "#define ANSWER_VERSION 1\nint answer();\n")
         self.write("csrc/cpu/answer.cpp", "int answer() { return 42; }\n")
@@ -88,7 +88,7 @@ def project(tmp_path):
     return Project(tmp_path / "clone")
 
 
-FACTS = "csrc/bindings/build_facts.cpp"  # holds the hash of all sources, so every change reaches it
+FACTS = "csrc/base/build_facts.cpp"  # holds the hash of all sources, so every change reaches it
 
 
 EVERYTHING = {FACTS, "csrc/bindings/cpu_check.cpp", "csrc/bindings/module.cpp", "csrc/cpu/answer.cpp"}

@@ -41,7 +41,7 @@ def program(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def allocator(program):
-    return program("allocator", "ndarray/allocator.cpp")
+    return program("allocator", "device/allocator.cpp")
 
 
 ALLOCATOR_TESTS = [
@@ -81,7 +81,7 @@ def test_no_allocator_test_is_left_out(allocator):
 
 
 def test_an_error_tells_of_the_latest_launches(program):
-    notes = program("launch_notes", "cuda/runtime/launch_notes.cpp")
+    notes = program("launch_notes", "device/cuda/launch_notes.cpp")
     told = subprocess.run([notes], capture_output=True, text=True, timeout=60, check=True).stdout
     assert told.startswith("[]\n  launch(")
     listed, _, latest = told.removeprefix("[]").partition("---")

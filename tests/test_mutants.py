@@ -113,9 +113,8 @@ def build(group: list[SourceMutant], folder: pathlib.Path) -> None:
         if info["cuda"]
         else [*compiler, "-shared", "-pthread"]
     )
-    in_link_order = sorted(
-        objects, key=lambda name: (["bindings", "ndarray", "ops", "cuda", "cpu"].index(name.partition("/")[0]), name)
-    )
+    folders = ["bindings", "base", "device", "ndarray", "ops", "cuda", "cpu"]  # as setup.py's LINK_ORDER
+    in_link_order = sorted(objects, key=lambda name: (folders.index(name.partition("/")[0]), name))
     run([*linker, *(str(objects[name]) for name in in_link_order), "-o", str(folder / EXTENSION)])
 
 

@@ -542,3 +542,10 @@ class TestDevice:
         with mt.use_kernel("im2col", "atomic"):
             chosen = {(row["device"], row["name"]) for row in mt.kernels("im2col") if row["selected"]}
         assert {("cpu", "rows"), ("simt", "atomic")} <= chosen
+
+
+def test_settings_change_together_or_not_at_all():
+    before = backend.simt_settings()
+    with pytest.raises(TypeError, match="no setting 'colour'"):
+        backend.set_simt_settings(seed=before["seed"] + 1, colour="red")
+    assert backend.simt_settings() == before

@@ -1,7 +1,7 @@
 // What the doctor asks: how the extension was built, and which GPUs there are.
-#include "../cuda/runtime/devices.h"
+#include "../base/build_facts.h"
+#include "../device/cuda/devices.h"
 #include "bindings.h"
-#include "build_facts.h"
 
 namespace mt {
 namespace {

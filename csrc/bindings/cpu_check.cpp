@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "build_facts.h"
+#include "../base/build_facts.h"
 
 namespace mt {
 

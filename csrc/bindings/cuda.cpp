@@ -1,8 +1,8 @@
 // The GPU's streams, events, memory and profiler ranges, as mytensor.cuda wraps them. Handles travel as integers.
-#include "../cuda/runtime/devices.h"
-#include "../cuda/runtime/memory.h"
-#include "../cuda/runtime/nvtx.h"
-#include "../cuda/runtime/streams.h"
+#include "../device/cuda/devices.h"
+#include "../device/cuda/memory.h"
+#include "../device/cuda/nvtx.h"
+#include "../device/cuda/streams.h"
 #include "bindings.h"
 
 namespace mt {

@@ -2,7 +2,7 @@
 // wraps it in a capsule; the consumer renames the capsule, so that nobody takes it twice, and calls `deleter` when it
 // is done. Consumers since version 1.0 ask for the structure with version and flags, older ones for that without.
 // Source of the layout: the DLPack specification, C API, version 1.0 (dmlc.github.io/dlpack).
-#include "../ndarray/device_memory.h"
+#include "../device/device_memory.h"
 #include "bindings.h"
 
 namespace mt {

@@ -96,7 +96,7 @@ void bind_ndarray(py::module_& m) {
         .def_property_readonly("ndim", &NDArray::ndim)
         .def_property_readonly("nbytes", &NDArray::bytes)
         .def_property_readonly(
-            "version", [](const NDArray& a) { return a.storage()->version; },
+            "version", [](const NDArray& a) { return a.storage()->version.load(); },
             "How often an in-place op has written to the storage.")
         .def_property_readonly(
             "data_ptr", [](const NDArray& a) { return reinterpret_cast<uintptr_t>(a.raw()); }, "Address of element 0.")
@@ -182,7 +182,7 @@ void bind_ndarray(py::module_& m) {
             py::tuple versions(values.size());
             for (size_t i = 0; i < values.size(); i++) {
                 const bool is_array = py::isinstance<NDArray>(values[i]);
-                versions[i] = is_array ? values[i].cast<const NDArray&>().storage()->version : 0;
+                versions[i] = is_array ? values[i].cast<const NDArray&>().storage()->version.load() : 0;
             }
             return versions;
         },

@@ -8,8 +8,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "../cuda/runtime/launch_notes.h"
-#include "../cuda/runtime/nvtx.h"
+#include "../device/cuda/launch_notes.h"
+#include "../device/cuda/nvtx.h"
 #include "../ndarray/ndarray.h"
 
 namespace mt {

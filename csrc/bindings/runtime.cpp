@@ -3,7 +3,7 @@
 
 #include "../cpu/fma_peak.h"
 #include "../cpu/parallel.h"
-#include "../ndarray/device_memory.h"
+#include "../device/device_memory.h"
 #include "../ops/kernel_table.h"
 #include "bindings.h"
 
@@ -92,7 +92,8 @@ std::string kernel_of_list(const std::vector<std::pair<std::string, int>>& kerne
                            int capability) {
     std::vector<KernelInfo> infos;
     for (const auto& [name, oldest_gpu] : kernels) infos.push_back({Device::cuda, name.c_str(), "", oldest_gpu});
-    return infos[serving_kernel("op", selected, Device::cuda, infos, capability)].name;
+    const char* name = selected.empty() ? nullptr : selected.c_str();
+    return serving_rung("op", name, Device::cuda, infos, capability).name;
 }
 
 std::vector<std::string> ops_with_kernels() {
@@ -157,8 +158,8 @@ void bind_runtime(py::module_& m) {
     m.def(
         "selected_kernel",
         [](const std::string& op) -> py::object {
-            const std::string& name = kernel_table(op).selected();
-            return name.empty() ? py::none() : py::object(py::str(name));
+            const char* name = kernel_table(op).selected();
+            return name == nullptr ? py::none() : py::object(py::str(name));
         },
         py::arg("op"), "The name select_kernel was given, or None.");
 }

@@ -1,5 +1,5 @@
 // The emulator in Python: its settings, what a trace recorded, and kernels from libraries of their own.
-#include "../ndarray/simt_library.h"
+#include "../device/simt_library.h"
 #include "bindings.h"
 
 namespace mt {
@@ -50,7 +50,7 @@ py::dict settings() {
 }
 
 void set_settings(const py::kwargs& changes) {
-    simt::Settings& settings = simt_emulator().settings();
+    simt::Settings settings = simt_emulator().settings();
     simt_emulator().set_interrupted(is_interrupted);
     for (const auto& [key, value] : changes) {
         const std::string name = py::str(key);
@@ -71,6 +71,7 @@ void set_settings(const py::kwargs& changes) {
         else
             throw TypeError(message("simt has no setting '", name, "'"));
     }
+    simt_emulator().set_settings(settings);
 }
 
 py::dict launch_dict(const simt::Launch& launch) {

@@ -1,7 +1,7 @@
 // Kernels: relu, relu_backward, neg, abs, exp, log, sqrt, tanh, sigmoid.
 // One idea for all: each thread walks its part of the elements; arithmetic, exp and sigmoid work on a register full of
 // elements at once, log and tanh on one.
-#include "activation.h"
+#include "../ops/activation.h"
 
 #include <cmath>
 
@@ -133,5 +133,35 @@ void sigmoid(const NDArray& x, NDArray& output) {
                        [](Vector<T> value) { return T{1} / (T{1} + exp_lanes(-value)); });
     });
 }
+
+namespace {
+
+constexpr Rung<UnaryKernel> kReluRungs[] = {
+    {"vectorised", "Compares a register full of elements with 0 at once.", relu}};
+constexpr Rung<ReluBackwardKernel> kReluBackwardRungs[] = {
+    {"vectorised", "Compares a register full of outputs with 0 and keeps the gradients of those above.",
+     relu_backward}};
+constexpr Rung<UnaryKernel> kNegRungs[] = {{"elementwise", "Changes the sign of each element.", neg}};
+constexpr Rung<UnaryKernel> kAbsRungs[] = {{"elementwise", "Drops the sign of each element.", abs}};
+constexpr Rung<UnaryKernel> kExpRungs[] = {
+    {"vectorised", "2^n times a polynomial, for a register full of elements at once.", exp}};
+constexpr Rung<UnaryKernel> kLogRungs[] = {{"elementwise", "The C++ library's logarithm of each element.", log}};
+constexpr Rung<UnaryKernel> kSqrtRungs[] = {{"elementwise", "The processor's square root of each element.", sqrt}};
+constexpr Rung<UnaryKernel> kTanhRungs[] = {
+    {"elementwise", "The C++ library's hyperbolic tangent of each element.", tanh}};
+constexpr Rung<UnaryKernel> kSigmoidRungs[] = {
+    {"vectorised", "1 / (1 + exp(-x)) for a register full of elements at once.", sigmoid}};
+
+}  // namespace
+
+constexpr Ladder<UnaryKernel> relu_ladder(kReluRungs);
+constexpr Ladder<ReluBackwardKernel> relu_backward_ladder(kReluBackwardRungs);
+constexpr Ladder<UnaryKernel> neg_ladder(kNegRungs);
+constexpr Ladder<UnaryKernel> abs_ladder(kAbsRungs);
+constexpr Ladder<UnaryKernel> exp_ladder(kExpRungs);
+constexpr Ladder<UnaryKernel> log_ladder(kLogRungs);
+constexpr Ladder<UnaryKernel> sqrt_ladder(kSqrtRungs);
+constexpr Ladder<UnaryKernel> tanh_ladder(kTanhRungs);
+constexpr Ladder<UnaryKernel> sigmoid_ladder(kSigmoidRungs);
 
 }  // namespace mt::cpu

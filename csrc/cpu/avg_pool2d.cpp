@@ -5,7 +5,7 @@
 //
 // Both give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number of
 // threads.
-#include "avg_pool2d.h"
+#include "../ops/avg_pool2d.h"
 
 #include "parallel.h"
 #include "pooling_windows.h"
@@ -83,8 +83,6 @@ void average_row(const T* input, T* output, const WindowSide& columns, int64_t f
     for (; ow < outputs_w; ow++) average_one(ow);
 }
 
-}  // namespace
-
 void avg_pool2d(const NDArray& input, const Window& window, const AverageDivisor& divisor, NDArray& output) {
     const WindowSide rows = rows_of(window, input.shape(2)), columns = columns_of(window, input.shape(3));
     const int64_t planes = input.shape(0) * input.shape(1), input_size = rows.input * columns.input;
@@ -136,5 +134,16 @@ void avg_pool2d_backward(const NDArray& upstream_array, const Window& window, co
                      });
     });
 }
+
+constexpr Rung<AvgPoolKernel> kRungs[] = {
+    {"vectorised", "Adds the windows of several neighbouring outputs at once, one window element after the other.",
+     avg_pool2d}};
+constexpr Rung<AvgPoolBackwardKernel> kBackwardRungs[] = {
+    {"scatter", "Zeroes a plane, then adds each upstream element to the whole of its window.", avg_pool2d_backward}};
+
+}  // namespace
+
+constexpr Ladder<AvgPoolKernel> avg_pool2d_ladder(kRungs);
+constexpr Ladder<AvgPoolBackwardKernel> avg_pool2d_backward_ladder(kBackwardRungs);
 
 }  // namespace mt::cpu

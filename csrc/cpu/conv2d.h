@@ -40,7 +40,4 @@ void conv2d_loops_input_grad(const Conv2dGeometry& geometry, const NDArray& upst
 void conv2d_loops_weight_grad(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& input,
                               NDArray& weight_grad);
 
-// bias_grad (O,): each channel of upstream, summed over images and pixels (conv2d_bias_grad.cpp).
-void conv2d_bias_grad(const NDArray& upstream, NDArray& bias_grad);
-
 }  // namespace mt::cpu

@@ -2,7 +2,7 @@
 //
 //   plane_sums   each image's channel is summed by vectors, several sums at a time; the images' sums are added in
 //   order, in float64
-#include "conv2d.h"
+#include "../ops/conv2d.h"
 #include "parallel.h"
 #include "simd.h"
 
@@ -26,8 +26,6 @@ T sum_of(const T* values, int64_t count) {
     return total;
 }
 
-}  // namespace
-
 // upstream (N, O, H', W') -> bias_grad (O,). Threads share the images, as in the kernels that wrote upstream: each
 // finds its part in its own core's cache.
 void conv2d_bias_grad(const NDArray& upstream, NDArray& bias_grad) {
@@ -49,5 +47,12 @@ void conv2d_bias_grad(const NDArray& upstream, NDArray& bias_grad) {
         }
     });
 }
+
+constexpr Rung<Conv2dBiasGradKernel> kRungs[] = {
+    {"plane_sums", "Sums each image's channel by vectors, then the images in order.", conv2d_bias_grad}};
+
+}  // namespace
+
+constexpr Ladder<Conv2dBiasGradKernel> conv2d_bias_grad_ladder(kRungs);
 
 }  // namespace mt::cpu

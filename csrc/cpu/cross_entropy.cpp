@@ -8,11 +8,11 @@
 //   need not keep it.
 //
 // How slices (here: the logits of one item) are walked by registers: slices.h.
-#include "cross_entropy.h"
+#include "../ops/cross_entropy.h"
 
 #include <cmath>
 
-#include "nll_loss.h"
+#include "losses.h"
 #include "slices.h"
 #include "vector_math.h"
 
@@ -36,8 +36,6 @@ T item_loss(const T* x, int64_t classes, int64_t stride, T shift, T log_sum, int
     }
     return (1 - smoothing) * loss + smoothing / static_cast<T>(classes) * sum_over_classes;
 }
-
-}  // namespace
 
 void cross_entropy_log_sum_exp(const NDArray& logits_array, const NDArray& target_array, const NDArray* weight_array,
                                const LossOptions& options, NDArray& losses_array, NDArray& log_sum_exp_array) {
@@ -144,5 +142,22 @@ void cross_entropy_backward(const NDArray& upstream_array, const NDArray& logits
         });
     });
 }
+
+constexpr Rung<CrossEntropyKernel> kRungs[] = {
+    {"log_sum_exp", "Subtracts the maximum logit before exp, so that large logits do not overflow.",
+     cross_entropy_log_sum_exp},
+    {"naive",
+     "The formula as it stands: exp of the logits themselves, which overflows to infinity on purpose (float32: from "
+     "88.7 on).",
+     cross_entropy_naive},
+};
+constexpr Rung<CrossEntropyBackwardKernel> kBackwardRungs[] = {
+    {"softmax_minus_one_hot", "Probabilities from logits and log-sum-exp, then the target's share is taken off.",
+     cross_entropy_backward}};
+
+}  // namespace
+
+constexpr Ladder<CrossEntropyKernel> cross_entropy_ladder(kRungs);
+constexpr Ladder<CrossEntropyBackwardKernel> cross_entropy_backward_ladder(kBackwardRungs);
 
 }  // namespace mt::cpu

@@ -1,4 +1,10 @@
-#include "elementwise.h"
+// CPU kernels of the broadcasting ops: every output element is computed from one element of each input.
+//
+//   add ... ge    out = a op b, run by run: the inputs go on by one, or one of them stands still (a bias, a number)
+//   where         out = mask ? a : b
+//   add_scaled_   destination += scale * source
+//   broadcast     out = source, repeated
+#include "../ops/elementwise.h"
 
 #include <cmath>
 #include <type_traits>
@@ -253,8 +259,6 @@ void choose(const uint8_t* mask, int64_t mask_step, const T* a, int64_t a_step, 
     }
 }
 
-}  // namespace
-
 void add(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out) {
     arithmetic<Add>(plan, a, b, out);
 }
@@ -361,5 +365,36 @@ void broadcast(const Broadcast<1>& plan, const NDArray& source, NDArray& out) {
         });
     });
 }
+
+constexpr const char* kIdea =
+    "runs along the last joined dimension, vectorised; an operand that is repeated stays in a register";
+
+template <BinaryKernel* kernel>
+constexpr Rung<BinaryKernel> simd[] = {{"simd", kIdea, kernel}};
+constexpr Rung<BinaryKernel> kPowRungs[] = {{"library", "the C library's pow, element by element", pow}};
+constexpr Rung<WhereKernel> kWhereRungs[] = {{"simd", "loads both sides and keeps one: no branches", where}};
+constexpr Rung<AddScaledKernel> kAddScaledRungs[] = {{"simd", kIdea, add_scaled_}};
+constexpr Rung<BroadcastKernel> kBroadcastRungs[] = {{"runs", "copies or fills run by run", broadcast}};
+
+}  // namespace
+
+constexpr Ladder<BinaryKernel> add_ladder(simd<add>);
+constexpr Ladder<BinaryKernel> sub_ladder(simd<sub>);
+constexpr Ladder<BinaryKernel> mul_ladder(simd<mul>);
+constexpr Ladder<BinaryKernel> maximum_ladder(simd<maximum>);
+constexpr Ladder<BinaryKernel> minimum_ladder(simd<minimum>);
+constexpr Ladder<BinaryKernel> div_ladder(simd<div>);
+constexpr Ladder<BinaryKernel> div_trunc_ladder(simd<div_trunc>);
+constexpr Ladder<BinaryKernel> div_floor_ladder(simd<div_floor>);
+constexpr Ladder<BinaryKernel> pow_ladder(kPowRungs);
+constexpr Ladder<BinaryKernel> eq_ladder(simd<eq>);
+constexpr Ladder<BinaryKernel> ne_ladder(simd<ne>);
+constexpr Ladder<BinaryKernel> lt_ladder(simd<lt>);
+constexpr Ladder<BinaryKernel> le_ladder(simd<le>);
+constexpr Ladder<BinaryKernel> gt_ladder(simd<gt>);
+constexpr Ladder<BinaryKernel> ge_ladder(simd<ge>);
+constexpr Ladder<WhereKernel> where_ladder(kWhereRungs);
+constexpr Ladder<AddScaledKernel> add_scaled_ladder(kAddScaledRungs);
+constexpr Ladder<BroadcastKernel> broadcast_ladder(kBroadcastRungs);
 
 }  // namespace mt::cpu

@@ -1,4 +1,8 @@
-#include "fill_cast.h"
+// CPU kernels that make the numbers of an array from one number, or from another dtype's.
+//
+//   fill   out = value everywhere
+//   cast   out = x, element by element converted
+#include "../ops/fill_cast.h"
 
 #include <limits>
 
@@ -36,8 +40,6 @@ void convert_range(const From* from, To* to, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) to[i] = convert<To>(from[i]);
 }
 
-}  // namespace
-
 void fill(const NDArray& value, NDArray& out) {
     dispatch_all(out.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -56,5 +58,13 @@ void cast(const NDArray& x, NDArray& out) {
         });
     });
 }
+
+constexpr Rung<FillKernel> kFillRungs[] = {{"simd", "stores one number, threaded", fill}};
+constexpr Rung<CastKernel> kCastRungs[] = {{"simd", "converts element by element, vectorised", cast}};
+
+}  // namespace
+
+constexpr Ladder<FillKernel> fill_ladder(kFillRungs);
+constexpr Ladder<CastKernel> cast_ladder(kCastRungs);
 
 }  // namespace mt::cpu

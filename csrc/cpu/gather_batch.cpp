@@ -1,4 +1,7 @@
-#include "gather_batch.h"
+// CPU kernel that makes a batch of the data set's bytes.
+//
+//   gather_batch   row by row, (x / 255 - mean) / std for a register full of pixels at a time
+#include "../ops/gather_batch.h"
 
 #include <algorithm>
 
@@ -35,8 +38,6 @@ void prefetch(const uint8_t* from, int64_t bytes) {
     for (int64_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(from + i);
 }
 
-}  // namespace
-
 void gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
                   const uint8_t* flip, const int64_t* crop, int64_t padding, NDArray& out) {
     const int64_t channels = out.shape(1), height = out.shape(2), width = out.shape(3);
@@ -64,5 +65,12 @@ void gather_batch(const NDArray& images, const NDArray& index, const NDArray& me
         }
     });
 }
+
+constexpr Rung<GatherBatchKernel> kRungs[] = {
+    {"table", "looks up each byte's normalised value in a table of 256 a channel", gather_batch}};
+
+}  // namespace
+
+constexpr Ladder<GatherBatchKernel> gather_batch_ladder(kRungs);
 
 }  // namespace mt::cpu

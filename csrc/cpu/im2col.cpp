@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../ops/im2col.h"
 #include "parallel.h"
 #include "simd.h"
 
@@ -192,5 +193,19 @@ void col2im_naive(const NDArray& columns, const Window& window, Pair windows, ND
         });
     });
 }
+
+namespace {
+
+constexpr Im2colKernels kRows{im2col_rows, col2im_rows};
+constexpr Im2colKernels kNaive{im2col_naive, col2im_naive};
+
+constexpr Rung<Im2colKernels> kRungs[] = {
+    {"rows", "Copies (col2im: adds) whole rows of the image: the padding's borders are worked out once a row.", &kRows},
+    {"naive", "One element at a time: divisions and remainders take its flat index apart.", &kNaive},
+};
+
+}  // namespace
+
+constexpr Ladder<Im2colKernels> im2col_ladder(kRungs);
 
 }  // namespace mt::cpu

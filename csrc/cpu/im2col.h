@@ -1,17 +1,15 @@
-// im2col and col2im (im2col.cpp).
+// What the convolution kernels use of im2col and col2im (im2col.cpp).
 #pragma once
 
 #include "../ops/geometry.h"
 
 namespace mt::cpu {
 
-// image (N, C, H, W) <-> columns (N, C * kh * kw, windows.h * windows.w).
-void im2col_rows(const NDArray& image, const Window& window, Pair windows, NDArray& columns);
-void col2im_rows(const NDArray& columns, const Window& window, Pair windows, NDArray& image);
+// image (N, C, H, W) <-> columns (N, C * kh * kw, windows.h * windows.w), element by element.
 void im2col_naive(const NDArray& image, const Window& window, Pair windows, NDArray& columns);
 void col2im_naive(const NDArray& columns, const Window& window, Pair windows, NDArray& image);
 
-// The same by rows, of `channels` channels of one image, on the calling thread: what the convolution kernels use.
+// The same by rows, of `channels` channels of one image, on the calling thread.
 template <class T>
 void im2col_channels(const T* image, int64_t channels, Pair size, const Window& window, Pair windows, T* columns);
 template <class T>

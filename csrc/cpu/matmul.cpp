@@ -4,8 +4,9 @@
 //             small, B is packed panel by panel, where it is multiplied; a small product whose sums run along the rows
 //             of both matrices, such as a linear layer's, is computed without packing
 //   naive     three loops: each output element is the dot product of a row and a column
-#include "matmul.h"
+#include "../ops/matmul.h"
 
+#include "gemm.h"
 #include "parallel.h"
 
 namespace mt::cpu {
@@ -170,8 +171,6 @@ bool has_small_left_matrix(const GemmPlan<T>& plan) {
            plan.column_panels >= kPanelsToShare;
 }
 
-}  // namespace
-
 void matmul_blocked(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias,
                     NDArray& output) {
     dispatch_floating(output.dtype(), [&](auto zero) {
@@ -221,5 +220,15 @@ void matmul_naive(const NDArray& a, const NDArray& b, bool transpose_a, bool tra
         });
     });
 }
+
+constexpr Rung<MatmulKernel> kRungs[] = {
+    {"blocked", "Copies both matrices into panels and keeps a tile of the output in registers while its sum runs.",
+     matmul_blocked},
+    {"naive", "Three loops: each output element is the dot product of a row and a column.", matmul_naive},
+};
+
+}  // namespace
+
+constexpr Ladder<MatmulKernel> matmul_ladder(kRungs);
 
 }  // namespace mt::cpu

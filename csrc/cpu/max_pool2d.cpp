@@ -9,13 +9,12 @@
 //
 // All of them give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number
 // of threads.
-#include "max_pool2d.h"
+#include "../ops/max_pool2d.h"
 
 #include <algorithm>
 #include <atomic>
 #include <limits>
 
-#include "../ops/max_pool2d.h"
 #include "parallel.h"
 #include "pooling_windows.h"
 
@@ -249,8 +248,6 @@ bool scatter_plane(const T* upstream, const Index* indices, int64_t outputs, T* 
     return all_inside;
 }
 
-}  // namespace
-
 void max_pool2d_naive(const NDArray& input, const Window& window, NDArray& output, NDArray& indices) {
     const WindowSide rows = rows_of(window, input.shape(2)), columns = columns_of(window, input.shape(3));
     const auto pool_all = [&](auto zero, auto zero_index) {
@@ -319,5 +316,18 @@ bool max_pool2d_backward(const NDArray& upstream_array, const NDArray& indices_a
     });
     return all_inside;
 }
+
+constexpr Rung<MaxPoolKernel> kRungs[] = {
+    {"vectorised", "Compares the windows of several neighbouring outputs at once, one window element after the other.",
+     max_pool2d_vectorised},
+    {"naive", "One output after the other: four loops around a comparison.", max_pool2d_naive},
+};
+constexpr Rung<MaxPoolBackwardKernel> kBackwardRungs[] = {
+    {"scatter", "Zeroes a plane, then adds each upstream element at its index.", max_pool2d_backward}};
+
+}  // namespace
+
+constexpr Ladder<MaxPoolKernel> max_pool2d_ladder(kRungs);
+constexpr Ladder<MaxPoolBackwardKernel> max_pool2d_backward_ladder(kBackwardRungs);
 
 }  // namespace mt::cpu

@@ -5,8 +5,9 @@
 //
 //   reduce_losses: adds up the items' losses, in order and in double precision, so with the same bits for any number of
 //   threads.
-#include "nll_loss.h"
+#include "../ops/nll_loss.h"
 
+#include "losses.h"
 #include "parallel.h"
 
 namespace mt::cpu {
@@ -14,8 +15,6 @@ namespace {
 
 // A thread is woken for this many elements at least.
 constexpr int64_t kElementsPerThread = 8192;
-
-}  // namespace
 
 void nll_loss(const NDArray& log_probabilities_array, const NDArray& target_array, const NDArray* weight_array,
               int64_t ignore_index, NDArray& losses_array) {
@@ -82,5 +81,18 @@ void reduce_losses(const NDArray& losses_array, const NDArray& target_array, con
         if (options.reduction == Reduction::sum) *loss_array.data<T>() = static_cast<T>(sum);
     });
 }
+
+constexpr Rung<NllLossKernel> kRungs[] = {
+    {"gather", "Reads the log-probability of each item's target class.", nll_loss}};
+constexpr Rung<NllLossBackwardKernel> kBackwardRungs[] = {
+    {"scatter", "Zeroes the gradient, then writes one element an item, at its target class.", nll_loss_backward}};
+constexpr Rung<ReduceLossesKernel> kReduceRungs[] = {
+    {"in_order", "Adds up the items' losses in order and in double precision.", reduce_losses}};
+
+}  // namespace
+
+constexpr Ladder<NllLossKernel> nll_loss_ladder(kRungs);
+constexpr Ladder<NllLossBackwardKernel> nll_loss_backward_ladder(kBackwardRungs);
+constexpr Ladder<ReduceLossesKernel> reduce_losses_ladder(kReduceRungs);
 
 }  // namespace mt::cpu

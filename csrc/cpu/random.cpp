@@ -1,4 +1,8 @@
-#include "random.h"
+// CPU kernels of the random draws, from Philox (philox.h).
+//
+//   uniform   the high bits of a word, scaled to [low, high)
+//   normal    the Box-Muller transform of two uniform numbers into two normal ones, by polynomials
+#include "../ops/random.h"
 
 #include <algorithm>
 #include <cmath>
@@ -94,8 +98,6 @@ void to_normal(T& first, T& second, double resolution, double mean, double std) 
     second = static_cast<T>(std::fma(std, radius * sine, mean));
 }
 
-}  // namespace
-
 void uniform(const Draw& draw, NDArray& out) {
     dispatch_floating(out.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -118,5 +120,13 @@ void normal(const Draw& draw, NDArray& out) {
         });
     });
 }
+
+constexpr Rung<DrawKernel> kUniformRungs[] = {{"philox", "Philox4x32-10, one counter for 16 bytes", uniform}};
+constexpr Rung<DrawKernel> kNormalRungs[] = {{"philox", "Philox4x32-10 and Box-Muller", normal}};
+
+}  // namespace
+
+constexpr Ladder<DrawKernel> uniform_ladder(kUniformRungs);
+constexpr Ladder<DrawKernel> normal_ladder(kNormalRungs);
 
 }  // namespace mt::cpu

@@ -1,4 +1,9 @@
-#include "reduction.h"
+// CPU kernels of the reductions.
+//
+//   sum, mean, amax, amin   one pass over x in its own order, in blocks whose size depends on the shape alone; the
+//                           blocks' results are combined pairwise
+//   argmax                  compares row by row, so that neighbouring columns are done at once
+#include "../ops/reduction.h"
 
 #include <algorithm>
 #include <cmath>
@@ -204,8 +209,6 @@ void reduce(const ReducedDimensions& reduction, const NDArray& x, NDArray& out) 
         reduce_rows<Reducer>(walks, reduction.shape.back(), x.data<T>(), results);
 }
 
-}  // namespace
-
 void sum(const ReducedDimensions& reduction, const NDArray& x, NDArray& out) {
     dispatch_all(x.dtype(), [&](auto zero) { reduce<Sum<decltype(zero)>, decltype(zero)>(reduction, x, out); });
 }
@@ -221,8 +224,6 @@ void amax(const ReducedDimensions& reduction, const NDArray& x, NDArray& out) {
 void amin(const ReducedDimensions& reduction, const NDArray& x, NDArray& out) {
     dispatch_all(x.dtype(), [&](auto zero) { reduce<Minimum<decltype(zero)>, decltype(zero)>(reduction, x, out); });
 }
-
-namespace {
 
 // Results [first, first + count) of one outer index, at most kColumns: best[i] is the largest so far of column i,
 // out[i] its place.
@@ -243,8 +244,6 @@ void argmax_columns(const T* x, int64_t length, int64_t inner, int64_t count, in
     }
 }
 
-}  // namespace
-
 void argmax(const NDArray& x, int64_t outer, int64_t length, int64_t inner, NDArray& out) {
     const int64_t width = std::max<int64_t>(std::min(inner, kColumns), 1);
     const int64_t groups = (inner + width - 1) / width;
@@ -261,5 +260,18 @@ void argmax(const NDArray& x, int64_t outer, int64_t length, int64_t inner, NDAr
         });
     });
 }
+
+template <ReductionKernel* kernel>
+constexpr Rung<ReductionKernel> blocked[] = {
+    {"blocked", "blocks of a fixed size, vectorised, combined pairwise", kernel}};
+constexpr Rung<ArgmaxKernel> kArgmaxRungs[] = {{"columns", "compares neighbouring columns at once", argmax}};
+
+}  // namespace
+
+constexpr Ladder<ReductionKernel> sum_ladder(blocked<sum>);
+constexpr Ladder<ReductionKernel> mean_ladder(blocked<mean>);
+constexpr Ladder<ReductionKernel> amax_ladder(blocked<amax>);
+constexpr Ladder<ReductionKernel> amin_ladder(blocked<amin>);
+constexpr Ladder<ArgmaxKernel> argmax_ladder(kArgmaxRungs);
 
 }  // namespace mt::cpu

@@ -1,4 +1,9 @@
-#include "rows.h"
+// CPU kernels for rows chosen by an index.
+//
+//   index_select            copies row by row
+//   index_select_backward   each thread owns a range of output rows, reads the whole index, and adds the rows that
+//                           belong to it: no two threads write one row, and the order of the additions is the index's
+#include "../ops/rows.h"
 
 #include <algorithm>
 #include <cstring>
@@ -6,6 +11,7 @@
 #include "parallel.h"
 
 namespace mt::cpu {
+namespace {
 
 void index_select(const NDArray& x, const NDArray& index, NDArray& out) {
     const int64_t row_bytes = static_cast<int64_t>(out.bytes()) / index.size();
@@ -36,5 +42,14 @@ void index_select_backward(const NDArray& upstream, const NDArray& index, NDArra
         });
     });
 }
+
+constexpr Rung<RowsKernel> kRungs[] = {{"rows", "copies row by row", index_select}};
+constexpr Rung<RowsKernel> kBackwardRungs[] = {
+    {"owner", "each thread owns a range of output rows and adds what belongs there", index_select_backward}};
+
+}  // namespace
+
+constexpr Ladder<RowsKernel> index_select_ladder(kRungs);
+constexpr Ladder<RowsKernel> index_select_backward_ladder(kBackwardRungs);
 
 }  // namespace mt::cpu

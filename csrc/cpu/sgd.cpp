@@ -1,4 +1,8 @@
-#include "sgd.h"
+// CPU kernel of the SGD step.
+//
+//   sgd_step   all elements of all parameters are numbered through and shared out in one parallel region: ten small
+//              tensors cost one waking of the threads, not ten
+#include "../ops/sgd.h"
 
 #include <algorithm>
 
@@ -58,8 +62,6 @@ void step(const SgdTensor& tensor, int64_t begin, int64_t n, const SgdSettings& 
     momentum_step<false, false>(parameter, gradient, velocity, n, factors);
 }
 
-}  // namespace
-
 void sgd_step(const std::vector<SgdTensor>& tensors, const SgdSettings& settings, DType dtype) {
     int64_t total = 0;
     for (const SgdTensor& tensor : tensors) total += tensor.size;
@@ -75,5 +77,12 @@ void sgd_step(const std::vector<SgdTensor>& tensors, const SgdSettings& settings
         });
     });
 }
+
+constexpr Rung<SgdKernel> kRungs[] = {
+    {"all_at_once", "one parallel region over all elements of all parameters", sgd_step}};
+
+}  // namespace
+
+constexpr Ladder<SgdKernel> sgd_ladder(kRungs);
 
 }  // namespace mt::cpu

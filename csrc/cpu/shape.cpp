@@ -1,4 +1,10 @@
-#include "shape.h"
+// CPU kernels that move elements.
+//
+//   permute      walks the output; where its last dimension is not x's, rows become columns tile by tile, so that reads
+//                and writes both stay within a few cache lines
+//   copy_slabs   copies one contiguous slab from each of `outer` places
+//   pad_slabs    the same into an array that is zero elsewhere
+#include "../ops/shape.h"
 
 #include <algorithm>
 #include <cstring>
@@ -74,8 +80,6 @@ void transpose_matrices(const T* x, const Shape& shape, const Shape& strides, si
     });
 }
 
-}  // namespace
-
 void permute(const NDArray& x, const Shape& shape, const Shape& strides, NDArray& out) {
     dispatch_all(x.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -108,5 +112,17 @@ void pad_slabs(const NDArray& x, const Slabs& slabs, NDArray& out, int64_t out_s
         }
     });
 }
+
+constexpr Rung<PermuteKernel> kPermuteRungs[] = {
+    {"tiled", "square tiles where rows become columns, runs elsewhere", permute}};
+constexpr Rung<SlabsKernel> kCopyRungs[] = {{"slabs", "copies contiguous slabs", copy_slabs}};
+constexpr Rung<SlabsKernel> kPadRungs[] = {{"slabs", "copies contiguous slabs, zeros around them", pad_slabs}};
+
+}  // namespace
+
+constexpr Ladder<PermuteKernel> permute_ladder(kPermuteRungs);
+constexpr Ladder<SlabsKernel> cat_ladder(kCopyRungs);
+constexpr Ladder<SlabsKernel> narrow_ladder(kCopyRungs);
+constexpr Ladder<SlabsKernel> narrow_backward_ladder(kPadRungs);
 
 }  // namespace mt::cpu

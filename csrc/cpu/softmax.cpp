@@ -2,7 +2,7 @@
 // One idea for all: exp overflows from 88.7 on in float32, but a constant subtracted from a whole slice changes nothing
 // in a softmax, so the maximum is subtracted first and no exponent is positive. How slices are walked by registers:
 // slices.h.
-#include "softmax.h"
+#include "../ops/softmax.h"
 
 #include <cmath>
 
@@ -34,8 +34,6 @@ void for_each_slice_of(const NDArray& array, const Body& body) {
                           [&](const auto& slices) { body(zero, slices); });
     });
 }
-
-}  // namespace
 
 // Three passes: maximum; exponentials and their sum; division.
 void softmax(const NDArray& x_array, NDArray& output_array) {
@@ -116,5 +114,25 @@ void logsumexp(const NDArray& x_array, NDArray& output_array) {
         slices.store_per_slice(output_array.data<T>(), maximum + log_lanes<T>(sum_of_exp<T>(slices, x, maximum)));
     });
 }
+
+constexpr Rung<AlongDimKernel> kSoftmaxRungs[] = {
+    {"shifted", "Subtracts the maximum, so that exp cannot overflow; then exponentials, their sum, division.",
+     softmax}};
+constexpr Rung<AlongDimBackwardKernel> kSoftmaxBackwardRungs[] = {
+    {"two_pass", "Sums upstream * output, then output * (upstream - sum).", softmax_backward}};
+constexpr Rung<AlongDimKernel> kLogSoftmaxRungs[] = {
+    {"shifted", "Subtracts the maximum, then the logarithm of the sum of exponentials.", log_softmax}};
+constexpr Rung<AlongDimBackwardKernel> kLogSoftmaxBackwardRungs[] = {
+    {"two_pass", "Sums upstream, then upstream - exp(output) * sum.", log_softmax_backward}};
+constexpr Rung<AlongDimKernel> kLogsumexpRungs[] = {
+    {"shifted", "The maximum, plus the logarithm of the sum of exponentials of what lies below it.", logsumexp}};
+
+}  // namespace
+
+constexpr Ladder<AlongDimKernel> softmax_ladder(kSoftmaxRungs);
+constexpr Ladder<AlongDimBackwardKernel> softmax_backward_ladder(kSoftmaxBackwardRungs);
+constexpr Ladder<AlongDimKernel> log_softmax_ladder(kLogSoftmaxRungs);
+constexpr Ladder<AlongDimBackwardKernel> log_softmax_backward_ladder(kLogSoftmaxBackwardRungs);
+constexpr Ladder<AlongDimKernel> logsumexp_ladder(kLogsumexpRungs);
 
 }  // namespace mt::cpu

@@ -6,7 +6,7 @@
 //              the same bytes
 //
 // The other functions have the first rung only.
-#include "kernels.h"
+#include "../ops/activation.h"
 #include "launch.h"
 
 namespace mt {
@@ -159,23 +159,28 @@ void launch_relu_backward_float4(const NDArray& upstream, const NDArray& output,
 constexpr const char* kElements = "One thread an element: a warp reads and writes 32 neighbours.";
 constexpr const char* kFloat4 = "One thread four neighbours, with 16-byte loads and stores; float64: as elements.";
 
-DeviceRows<UnaryKernel> elements(UnaryKernel kernel) { return {{"elements", kElements, 75, kernel}}; }
+constexpr Rung<UnaryKernel> kReluRungs[] = {
+    {"float4", kFloat4, 75, launch_relu_float4},
+    {"elements", kElements, 75, launch_floating<Relu>},
+};
+constexpr Rung<ReluBackwardKernel> kReluBackwardRungs[] = {
+    {"float4", kFloat4, 75, launch_relu_backward_float4},
+    {"elements", kElements, 75, launch_relu_backward_elements},
+};
+// Of the other functions.
+template <UnaryKernel* kernel>
+constexpr Rung<UnaryKernel> elements[] = {{"elements", kElements, 75, kernel}};
 
 }  // namespace
 
-DeviceRows<UnaryKernel> relu_rows() {
-    return {{"float4", kFloat4, 75, launch_relu_float4}, {"elements", kElements, 75, launch_floating<Relu>}};
-}
-DeviceRows<ReluBackwardKernel> relu_backward_rows() {
-    return {{"float4", kFloat4, 75, launch_relu_backward_float4},
-            {"elements", kElements, 75, launch_relu_backward_elements}};
-}
-DeviceRows<UnaryKernel> neg_rows() { return elements(launch_signed<Negative>); }
-DeviceRows<UnaryKernel> abs_rows() { return elements(launch_signed<Absolute>); }
-DeviceRows<UnaryKernel> exp_rows() { return elements(launch_floating<Exponential>); }
-DeviceRows<UnaryKernel> log_rows() { return elements(launch_floating<Logarithm>); }
-DeviceRows<UnaryKernel> sqrt_rows() { return elements(launch_floating<SquareRoot>); }
-DeviceRows<UnaryKernel> tanh_rows() { return elements(launch_floating<HyperbolicTangent>); }
-DeviceRows<UnaryKernel> sigmoid_rows() { return elements(launch_floating<Sigmoid>); }
+const DeviceLadder relu_ladder(kReluOp, kReluRungs);
+const DeviceLadder relu_backward_ladder(kReluBackwardOp, kReluBackwardRungs);
+const DeviceLadder neg_ladder(kNegOp, elements<launch_signed<Negative>>);
+const DeviceLadder abs_ladder(kAbsOp, elements<launch_signed<Absolute>>);
+const DeviceLadder exp_ladder(kExpOp, elements<launch_floating<Exponential>>);
+const DeviceLadder log_ladder(kLogOp, elements<launch_floating<Logarithm>>);
+const DeviceLadder sqrt_ladder(kSqrtOp, elements<launch_floating<SquareRoot>>);
+const DeviceLadder tanh_ladder(kTanhOp, elements<launch_floating<HyperbolicTangent>>);
+const DeviceLadder sigmoid_ladder(kSigmoidOp, elements<launch_floating<Sigmoid>>);
 
 }  // namespace mt

@@ -2,7 +2,7 @@
 // its share of every window that holds it, so no two threads write one place.
 //
 // input (N, C, H, W); output (N, C, OH, OW).
-#include "kernels.h"
+#include "../ops/avg_pool2d.h"
 #include "launch.h"
 
 namespace mt {
@@ -128,14 +128,18 @@ void launch_average_backward(const NDArray& upstream, const Window& window, cons
     });
 }
 
+constexpr Rung<AvgPoolKernel> kRungs[] = {
+    {"naive", "One thread an output adds up its window.", 75, launch_average},
+};
+
+constexpr Rung<AvgPoolBackwardKernel> kBackwardRungs[] = {
+    {"gather", "One thread an element of the input gathers its share of every window that holds it.", 75,
+     launch_average_backward},
+};
+
 }  // namespace
 
-DeviceRows<AvgPoolKernel> avg_pool2d_rows() {
-    return {{"naive", "One thread an output adds up its window.", 75, launch_average}};
-}
-DeviceRows<AvgPoolBackwardKernel> avg_pool2d_backward_rows() {
-    return {{"gather", "One thread an element of the input gathers its share of every window that holds it.", 75,
-             launch_average_backward}};
-}
+const DeviceLadder avg_pool2d_ladder(kAvgPool2dOp, kRungs);
+const DeviceLadder avg_pool2d_backward_ladder(kAvgPool2dBackwardOp, kBackwardRungs);
 
 }  // namespace mt

@@ -1,7 +1,7 @@
 // Conversion from dtype to dtype.
 #include <limits>
 
-#include "kernels.h"
+#include "../ops/fill_cast.h"
 #include "launch.h"
 
 namespace mt {
@@ -55,10 +55,12 @@ void launch_convert(const NDArray& x, NDArray& output) {
     });
 }
 
+constexpr Rung<CastKernel> kRungs[] = {
+    {"elements", "One thread an element: a warp reads and writes 32 neighbours.", 75, launch_convert},
+};
+
 }  // namespace
 
-DeviceRows<CastKernel> cast_rows() {
-    return {{"elements", "One thread an element: a warp reads and writes 32 neighbours.", 75, launch_convert}};
-}
+const DeviceLadder cast_ladder(kCastOp, kRungs);
 
 }  // namespace mt

@@ -10,7 +10,6 @@
 // input (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) or null, output and upstream (N, O, H', W').
 #include "conv2d.h"
 #include "gemm.h"
-#include "kernels.h"
 
 namespace mt {
 namespace {
@@ -268,39 +267,34 @@ void by_shape_weight_grad(const Conv2dGeometry& geometry, const NDArray& upstrea
                                                                                                  input, weight_grad);
 }
 
+constexpr Conv2dKernels kByShape{by_shape, by_shape_input_grad, by_shape_weight_grad};
+constexpr Conv2dKernels kNaive{conv2d_naive, conv2d_naive_input_grad, conv2d_naive_weight_grad};
+constexpr Conv2dKernels kIm2colGemm{im2col_gemm, im2col_gemm_input_grad, im2col_gemm_weight_grad};
+constexpr Conv2dKernels kImplicitGemm{conv2d_implicit_gemm, conv2d_implicit_gemm_input_grad,
+                                      conv2d_implicit_gemm_weight_grad};
+constexpr Conv2dKernels kDirect{conv2d_direct, conv2d_direct_input_grad, conv2d_direct_weight_grad};
+constexpr Conv2dKernels kTensorCore{conv2d_tensor_core, conv2d_tensor_core_input_grad, conv2d_tensor_core_weight_grad};
+
+constexpr Rung<Conv2dKernels> kRungs[] = {
+    {"by_shape", "direct for few channels, implicit_gemm for 64 and more.", 75, &kByShape},
+    {"naive", "One thread a number of the result: the definition.", 75, &kNaive},
+    {"im2col_gemm", "The windows of the whole batch copied out as columns, then the tiled matrix product.", 75,
+     &kIm2colGemm},
+    {"implicit_gemm",
+     "The same product, its tiles gathered from the image into shared memory: no columns; float64 by direct.", 75,
+     &kImplicitGemm},
+    {"direct",
+     "Weights in shared memory, 8 channels a thread; the weight's gradient by warps, slice by slice of the batch; "
+     "kernels of more than 512 elements by naive.",
+     75, &kDirect},
+    {"tensor_core",
+     "implicit_gemm on tensor cores: factors rounded to tf32 (an error of up to 2^-11 each), sums in float32; float64 "
+     "by direct.",
+     80, &kTensorCore},
+};
+
 }  // namespace
 
-DeviceRows<Conv2dKernels> conv2d_rows() {
-    return {
-        {"by_shape",
-         "direct for few channels, implicit_gemm for 64 and more.",
-         75,
-         {by_shape, by_shape_input_grad, by_shape_weight_grad}},
-        {"naive",
-         "One thread a number of the result: the definition.",
-         75,
-         {conv2d_naive, conv2d_naive_input_grad, conv2d_naive_weight_grad}},
-        {"im2col_gemm",
-         "The windows of the whole batch copied out as columns, then the tiled matrix product.",
-         75,
-         {im2col_gemm, im2col_gemm_input_grad, im2col_gemm_weight_grad}},
-        {"implicit_gemm",
-         "The same product, its tiles gathered from the image into shared memory: no columns; float64 by direct.",
-         75,
-         {conv2d_implicit_gemm, conv2d_implicit_gemm_input_grad, conv2d_implicit_gemm_weight_grad}},
-        {"direct",
-         "Weights in shared memory, 8 channels a thread; the weight's gradient by warps, slice by slice of the batch; "
-         "kernels "
-         "of more than 512 elements by naive.",
-         75,
-         {conv2d_direct, conv2d_direct_input_grad, conv2d_direct_weight_grad}},
-        {"tensor_core",
-         "implicit_gemm on tensor cores: factors rounded to tf32 (an error of up to 2^-11 each), sums in float32; "
-         "float64 by "
-         "direct.",
-         80,
-         {conv2d_tensor_core, conv2d_tensor_core_input_grad, conv2d_tensor_core_weight_grad}},
-    };
-}
+const DeviceLadder conv2d_ladder(kConv2dOp, kRungs);
 
 }  // namespace mt

@@ -3,8 +3,8 @@
 //   naive        one thread a channel
 //   one_block    one block a channel: threads sum pixels, warps meet by shuffles, the block in shared memory
 //   two_stage    one block a channel and slice of the images; a second kernel adds the slices in order
+#include "../ops/conv2d.h"
 #include "gemm.h"
-#include "kernels.h"
 
 namespace mt {
 namespace {
@@ -93,15 +93,15 @@ void launch_two_stage(const NDArray& upstream, NDArray& bias_grad) {
     });
 }
 
+constexpr Rung<Conv2dBiasGradKernel> kRungs[] = {
+    {"two_stage", "A block sums a channel of a slice of the images; a second kernel adds the slices in order.", 75,
+     launch_two_stage},
+    {"naive", "One thread a channel: few threads, and their reads are far apart.", 75, launch_naive},
+    {"one_block", "One block a channel: shuffles within warps, then shared memory.", 75, launch_one_block},
+};
+
 }  // namespace
 
-DeviceRows<Conv2dBiasGradKernel> conv2d_bias_grad_rows() {
-    return {
-        {"two_stage", "A block sums a channel of a slice of the images; a second kernel adds the slices in order.", 75,
-         launch_two_stage},
-        {"naive", "One thread a channel: few threads, and their reads are far apart.", 75, launch_naive},
-        {"one_block", "One block a channel: shuffles within warps, then shared memory.", 75, launch_one_block},
-    };
-}
+const DeviceLadder conv2d_bias_grad_ladder(kConv2dBiasGradOp, kRungs);
 
 }  // namespace mt

@@ -9,7 +9,7 @@
 //                 when a larger maximum turns up, the sum so far is scaled down to it. The logits are read once
 //
 // and of its derivative, softmax minus the one-hot target: naive (one thread an item) and warp.
-#include "kernels.h"
+#include "../ops/cross_entropy.h"
 #include "losses.h"
 #include "team.h"
 
@@ -193,27 +193,26 @@ void launch_backward(const NDArray& upstream, const NDArray& logits, const NDArr
     });
 }
 
+constexpr Rung<CrossEntropyKernel> kRungs[] = {
+    {"log_sum_exp", "A warp an item: maximum, then the sum of what lies below it, through shuffles.", 75,
+     launch_forward<LogSumExp>},
+    {"online", "A warp an item, one pass: the sum is scaled down whenever a larger maximum turns up.", 75,
+     launch_forward<Online>},
+    {"naive",
+     "One thread an item, exp of the logits themselves, which overflows to infinity on purpose (float32: from 88.7 "
+     "on).",
+     75, launch_forward<Naive>},
+};
+
+constexpr Rung<CrossEntropyBackwardKernel> kBackwardRungs[] = {
+    {"warp", "A warp an item: probabilities from logits and log-sum-exp, then the target's share is taken off.", 75,
+     launch_backward<OneWarp>},
+    {"naive", "One thread an item: the same, class after class.", 75, launch_backward<OneThread>},
+};
+
 }  // namespace
 
-DeviceRows<CrossEntropyKernel> cross_entropy_rows() {
-    return {
-        {"log_sum_exp", "A warp an item: maximum, then the sum of what lies below it, through shuffles.", 75,
-         launch_forward<LogSumExp>},
-        {"online", "A warp an item, one pass: the sum is scaled down whenever a larger maximum turns up.", 75,
-         launch_forward<Online>},
-        {"naive",
-         "One thread an item, exp of the logits themselves, which overflows to infinity on purpose (float32: from 88.7 "
-         "on).",
-         75, launch_forward<Naive>},
-    };
-}
-
-DeviceRows<CrossEntropyBackwardKernel> cross_entropy_backward_rows() {
-    return {
-        {"warp", "A warp an item: probabilities from logits and log-sum-exp, then the target's share is taken off.", 75,
-         launch_backward<OneWarp>},
-        {"naive", "One thread an item: the same, class after class.", 75, launch_backward<OneThread>},
-    };
-}
+const DeviceLadder cross_entropy_ladder(kCrossEntropyOp, kRungs);
+const DeviceLadder cross_entropy_backward_ladder(kCrossEntropyBackwardOp, kBackwardRungs);
 
 }  // namespace mt

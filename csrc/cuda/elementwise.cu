@@ -2,7 +2,7 @@
 //
 //   elements   thread i takes the output's element i: a warp writes 32 neighbours, and reads 32 neighbours of an input,
 //              or one element 32 times (which is one sector) where the input is repeated along the last dimension
-#include "kernels.h"
+#include "../ops/elementwise.h"
 #include "launch.h"
 
 namespace mt {
@@ -284,27 +284,31 @@ void launch_repeat(const Broadcast<1>& plan, const NDArray& source, NDArray& out
 
 constexpr const char* kElements = "One thread an element of the output; joined dimensions need no division.";
 
-DeviceRows<BinaryKernel> elements(BinaryKernel kernel) { return {{"elements", kElements, 75, kernel}}; }
+template <BinaryKernel* kernel>
+constexpr Rung<BinaryKernel> elements[] = {{"elements", kElements, 75, kernel}};
+constexpr Rung<WhereKernel> kWhereRungs[] = {{"elements", kElements, 75, launch_choose}};
+constexpr Rung<AddScaledKernel> kAddScaledRungs[] = {{"elements", kElements, 75, launch_add_scaled}};
+constexpr Rung<BroadcastKernel> kBroadcastRungs[] = {{"elements", kElements, 75, launch_repeat}};
 
 }  // namespace
 
-DeviceRows<BinaryKernel> add_rows() { return elements(launch_arithmetic<Add>); }
-DeviceRows<BinaryKernel> sub_rows() { return elements(launch_arithmetic<Sub>); }
-DeviceRows<BinaryKernel> mul_rows() { return elements(launch_arithmetic<Mul>); }
-DeviceRows<BinaryKernel> maximum_rows() { return elements(launch_arithmetic<Maximum>); }
-DeviceRows<BinaryKernel> minimum_rows() { return elements(launch_arithmetic<Minimum>); }
-DeviceRows<BinaryKernel> div_rows() { return elements(launch_floating<Div>); }
-DeviceRows<BinaryKernel> div_trunc_rows() { return elements(launch_arithmetic<DivTrunc>); }
-DeviceRows<BinaryKernel> div_floor_rows() { return elements(launch_arithmetic<DivFloor>); }
-DeviceRows<BinaryKernel> pow_rows() { return elements(launch_arithmetic<Pow>); }
-DeviceRows<BinaryKernel> eq_rows() { return elements(launch_comparison<Equal>); }
-DeviceRows<BinaryKernel> ne_rows() { return elements(launch_comparison<NotEqual>); }
-DeviceRows<BinaryKernel> lt_rows() { return elements(launch_comparison<Less>); }
-DeviceRows<BinaryKernel> le_rows() { return elements(launch_comparison<LessEqual>); }
-DeviceRows<BinaryKernel> gt_rows() { return elements(launch_comparison<Greater>); }
-DeviceRows<BinaryKernel> ge_rows() { return elements(launch_comparison<GreaterEqual>); }
-DeviceRows<WhereKernel> where_rows() { return {{"elements", kElements, 75, launch_choose}}; }
-DeviceRows<AddScaledKernel> add_scaled_rows() { return {{"elements", kElements, 75, launch_add_scaled}}; }
-DeviceRows<BroadcastKernel> broadcast_rows() { return {{"elements", kElements, 75, launch_repeat}}; }
+const DeviceLadder add_ladder(kAddOp, elements<launch_arithmetic<Add>>);
+const DeviceLadder sub_ladder(kSubOp, elements<launch_arithmetic<Sub>>);
+const DeviceLadder mul_ladder(kMulOp, elements<launch_arithmetic<Mul>>);
+const DeviceLadder maximum_ladder(kMaximumOp, elements<launch_arithmetic<Maximum>>);
+const DeviceLadder minimum_ladder(kMinimumOp, elements<launch_arithmetic<Minimum>>);
+const DeviceLadder div_ladder(kDivOp, elements<launch_floating<Div>>);
+const DeviceLadder div_trunc_ladder(kDivTruncOp, elements<launch_arithmetic<DivTrunc>>);
+const DeviceLadder div_floor_ladder(kDivFloorOp, elements<launch_arithmetic<DivFloor>>);
+const DeviceLadder pow_ladder(kPowOp, elements<launch_arithmetic<Pow>>);
+const DeviceLadder eq_ladder(kEqOp, elements<launch_comparison<Equal>>);
+const DeviceLadder ne_ladder(kNeOp, elements<launch_comparison<NotEqual>>);
+const DeviceLadder lt_ladder(kLtOp, elements<launch_comparison<Less>>);
+const DeviceLadder le_ladder(kLeOp, elements<launch_comparison<LessEqual>>);
+const DeviceLadder gt_ladder(kGtOp, elements<launch_comparison<Greater>>);
+const DeviceLadder ge_ladder(kGeOp, elements<launch_comparison<GreaterEqual>>);
+const DeviceLadder where_ladder(kWhereOp, kWhereRungs);
+const DeviceLadder add_scaled_ladder(kAddScaledOp, kAddScaledRungs);
+const DeviceLadder broadcast_ladder(kBroadcastOp, kBroadcastRungs);
 
 }  // namespace mt

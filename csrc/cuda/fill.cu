@@ -1,5 +1,5 @@
 // Arrays of one number.
-#include "kernels.h"
+#include "../ops/fill_cast.h"
 #include "launch.h"
 
 namespace mt {
@@ -22,8 +22,12 @@ void fill(const NDArray& value, NDArray& array) {
     });
 }
 
+constexpr Rung<FillKernel> kRungs[] = {
+    {"elements", "One thread an element.", 75, fill},
+};
+
 }  // namespace
 
-DeviceRows<FillKernel> fill_rows() { return {{"elements", "One thread an element.", 75, fill}}; }
+const DeviceLadder fill_ladder(kFillOp, kRungs);
 
 }  // namespace mt

@@ -4,7 +4,7 @@
 //   four     one thread four neighbouring pixels of a row: one float4 is written, and what they have in common (the
 //   image,
 //            the row, the channel's mean) is worked out once
-#include "kernels.h"
+#include "../ops/gather_batch.h"
 #include "launch.h"
 
 namespace mt {
@@ -90,15 +90,14 @@ void launch_four(const NDArray& images, const NDArray& index, const NDArray& mea
     launch(gather_four, blocks_for(output.size() / 4, kThreads), kThreads, 0, batch, output.data<float>());
 }
 
+constexpr Rung<GatherBatchKernel> kRungs[] = {
+    {"four", "One thread four neighbouring pixels, written as a float4; widths that are no multiple of 4: as pixels.",
+     75, launch_four},
+    {"pixels", "One thread a pixel and channel.", 75, launch_pixels},
+};
+
 }  // namespace
 
-DeviceRows<GatherBatchKernel> gather_batch_rows() {
-    return {
-        {"four",
-         "One thread four neighbouring pixels, written as a float4; widths that are no multiple of 4: as pixels.", 75,
-         launch_four},
-        {"pixels", "One thread a pixel and channel.", 75, launch_pixels},
-    };
-}
+const DeviceLadder gather_batch_ladder(kGatherBatchOp, kRungs);
 
 }  // namespace mt

@@ -7,7 +7,7 @@
 //
 // image (N, C, H, W); columns (N, C * kh * kw, L), L = windows.h * windows.w: column l of an image is its window l, row
 // (c, r, s) the window's element in channel c, row r, column s.
-#include "kernels.h"
+#include "../ops/im2col.h"
 #include "launch.h"
 
 namespace mt {
@@ -159,27 +159,26 @@ void launch_col2im_gather(const NDArray& columns, const Window& window, Pair win
     });
 }
 
+constexpr Im2colKernels kCoalesced{launch_im2col_coalesced, launch_col2im_gather};
+constexpr Im2colKernels kNaive{launch_im2col_naive, launch_col2im_gather};
+constexpr Im2colKernels kAtomic{launch_im2col_coalesced, launch_col2im_atomic};
+
+constexpr Rung<Im2colKernels> kRungs[] = {
+    {"coalesced",
+     "Neighbouring threads take neighbouring windows, so a warp writes whole sectors; col2im: every pixel gathers its "
+     "sum.",
+     75, &kCoalesced},
+    {"naive",
+     "One thread an element, window after window: a warp's writes are far apart; col2im: every pixel gathers its sum.",
+     75, &kNaive},
+    {"atomic",
+     "im2col as coalesced; col2im: every element of the columns adds itself to its pixel, in an order, and so with "
+     "bits, that vary from run to run.",
+     75, &kAtomic},
+};
+
 }  // namespace
 
-DeviceRows<Im2colKernels> im2col_rows() {
-    return {
-        {"coalesced",
-         "Neighbouring threads take neighbouring windows, so a warp writes whole sectors; col2im: every pixel gathers "
-         "its "
-         "sum.",
-         75,
-         {launch_im2col_coalesced, launch_col2im_gather}},
-        {"naive",
-         "One thread an element, window after window: a warp's writes are far apart; col2im: every pixel gathers its "
-         "sum.",
-         75,
-         {launch_im2col_naive, launch_col2im_gather}},
-        {"atomic",
-         "im2col as coalesced; col2im: every element of the columns adds itself to its pixel, in an order, and so with "
-         "bits, that vary from run to run.",
-         75,
-         {launch_im2col_coalesced, launch_col2im_atomic}},
-    };
-}
+const DeviceLadder im2col_ladder(kIm2colOp, kRungs);
 
 }  // namespace mt

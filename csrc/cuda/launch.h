@@ -13,7 +13,7 @@
 #pragma once
 
 #ifdef __CUDACC__
-#include "runtime/launch_cuda.h"
+#include "../device/cuda/launch_cuda.h"
 #else
 #include "../simt/launch_simt.h"
 #endif

@@ -15,8 +15,8 @@
 // gemm.h has what is shared with the convolutions.
 #include <cuda_pipeline.h>
 
+#include "../ops/matmul.h"
 #include "gemm.h"
-#include "kernels.h"
 
 namespace mt {
 namespace {
@@ -415,40 +415,37 @@ void launch_by_shape(const NDArray& a, const NDArray& b, bool transpose_a, bool 
         launch_split_k(a, b, transpose_a, transpose_b, bias_array, output);
 }
 
+constexpr Rung<MatmulKernel> kRungs[] = {
+    {"by_shape", "split_k for small outputs, double_buffered for large ones; float64 by tiled.", 75, launch_by_shape},
+    {"naive",
+     "One thread an output, neighbouring threads down a column: a warp's reads and writes are far apart in memory.", 75,
+     launch_naive},
+    {"coalesced", "One thread an output, neighbouring threads along a row: a warp reads and writes neighbours.", 75,
+     launch_coalesced},
+    {"tiled", "A block copies 16 x 16 tiles to shared memory and reads each number there 16 times.", 75, launch_tiled},
+    {"register_blocked",
+     "A thread computes 4 x 4 outputs: 8 reads of shared memory serve 16 multiply-adds; float64 by tiled.", 75,
+     launch_panels<RegisterTile<4>>},
+    {"vectorized",
+     "float4: four numbers an instruction, from memory and from a transposed tile; 8 x 8 outputs a thread; float64 by "
+     "tiled.",
+     75, launch_vectorized},
+    {"double_buffered",
+     "As vectorized; the next tiles are copied (cp.async) while these are multiplied; float64 by tiled.", 75,
+     launch_double_buffered},
+    {"split_k",
+     "Few outputs, long sums: blocks share a sum, a second kernel adds their parts in order; float64 by tiled.", 75,
+     launch_split_k},
+    {"tensor_core_tf32",
+     "Tensor cores: factors rounded to tf32 (an error of up to 2^-11 each), sums in float32; float64 by tiled.", 80,
+     launch_panels<TensorTile<Tf32>>},
+    {"tensor_core_bf16",
+     "Tensor cores: factors rounded to bfloat16 (an error of up to 2^-8 each), sums in float32; float64 by tiled.", 80,
+     launch_panels<TensorTile<Bf16>>},
+};
+
 }  // namespace
 
-DeviceRows<MatmulKernel> matmul_rows() {
-    return {
-        {"by_shape", "split_k for small outputs, double_buffered for large ones; float64 by tiled.", 75,
-         launch_by_shape},
-        {"naive",
-         "One thread an output, neighbouring threads down a column: a warp's reads and writes are far apart in memory.",
-         75, launch_naive},
-        {"coalesced", "One thread an output, neighbouring threads along a row: a warp reads and writes neighbours.", 75,
-         launch_coalesced},
-        {"tiled", "A block copies 16 x 16 tiles to shared memory and reads each number there 16 times.", 75,
-         launch_tiled},
-        {"register_blocked",
-         "A thread computes 4 x 4 outputs: 8 reads of shared memory serve 16 multiply-adds; float64 by tiled.", 75,
-         launch_panels<RegisterTile<4>>},
-        {"vectorized",
-         "float4: four numbers an instruction, from memory and from a transposed tile; 8 x 8 outputs a thread; float64 "
-         "by "
-         "tiled.",
-         75, launch_vectorized},
-        {"double_buffered",
-         "As vectorized; the next tiles are copied (cp.async) while these are multiplied; float64 by tiled.", 75,
-         launch_double_buffered},
-        {"split_k",
-         "Few outputs, long sums: blocks share a sum, a second kernel adds their parts in order; float64 by tiled.", 75,
-         launch_split_k},
-        {"tensor_core_tf32",
-         "Tensor cores: factors rounded to tf32 (an error of up to 2^-11 each), sums in float32; float64 by tiled.", 80,
-         launch_panels<TensorTile<Tf32>>},
-        {"tensor_core_bf16",
-         "Tensor cores: factors rounded to bfloat16 (an error of up to 2^-8 each), sums in float32; float64 by tiled.",
-         80, launch_panels<TensorTile<Bf16>>},
-    };
-}
+const DeviceLadder matmul_ladder(kMatmulOp, kRungs);
 
 }  // namespace mt

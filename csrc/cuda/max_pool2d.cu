@@ -11,7 +11,7 @@
 //
 // input (N, C, H, W); output and indices (N, C, OH, OW); an index is h * W + w, int64 or int32. A plane is one image's
 // channel.
-#include "kernels.h"
+#include "../ops/max_pool2d.h"
 #include "launch.h"
 
 namespace mt {
@@ -205,26 +205,24 @@ bool launch_atomic(const NDArray& upstream, const NDArray& indices, const Window
     return true;
 }
 
+constexpr Rung<MaxPoolKernel> kRungs[] = {
+    {"float4",
+     "2x2 windows, two apart: a thread reads two float4 and has two outputs; other windows and dtypes: as naive.", 75,
+     launch_float4},
+    {"naive", "One thread an output walks over its window.", 75, launch_naive},
+};
+
+constexpr Rung<MaxPoolBackwardKernel> kBackwardRungs[] = {
+    {"gather", "One thread an element of the input adds up the windows whose maximum it was.", 75, launch_gather},
+    {"atomic",
+     "Every output adds its upstream element at its index; where windows overlap, in an order, and so with bits, that "
+     "vary from run to run.",
+     75, launch_atomic},
+};
+
 }  // namespace
 
-DeviceRows<MaxPoolKernel> max_pool2d_rows() {
-    return {
-        {"float4",
-         "2x2 windows, two apart: a thread reads two float4 and has two outputs; other windows and dtypes: as naive.",
-         75, launch_float4},
-        {"naive", "One thread an output walks over its window.", 75, launch_naive},
-    };
-}
-
-DeviceRows<MaxPoolBackwardKernel> max_pool2d_backward_rows() {
-    return {
-        {"gather", "One thread an element of the input adds up the windows whose maximum it was.", 75, launch_gather},
-        {"atomic",
-         "Every output adds its upstream element at its index; where windows overlap, in an order, and so with bits, "
-         "that "
-         "vary from run to run.",
-         75, launch_atomic},
-    };
-}
+const DeviceLadder max_pool2d_ladder(kMaxPool2dOp, kRungs);
+const DeviceLadder max_pool2d_backward_ladder(kMaxPool2dBackwardOp, kBackwardRungs);
 
 }  // namespace mt

@@ -4,7 +4,7 @@
 //   nll_loss_backward   one thread an element of the gradient: the target's, or 0
 //   reduce_losses       naive: one thread adds all items; one_block: 256 threads every 256th item, then each other's
 //   sums
-#include "kernels.h"
+#include "../ops/nll_loss.h"
 #include "losses.h"
 
 namespace mt {
@@ -137,20 +137,24 @@ void launch_reduce_one_block(const NDArray& item_losses, const NDArray& target, 
     });
 }
 
+constexpr Rung<NllLossKernel> kRungs[] = {
+    {"gather", "One thread an item reads the log-probability of its target class.", 75, launch_items},
+};
+
+constexpr Rung<NllLossBackwardKernel> kBackwardRungs[] = {
+    {"elements", "One thread an element of the gradient: the target's share, or 0.", 75, launch_gradient},
+};
+
+constexpr Rung<ReduceLossesKernel> kReduceRungs[] = {
+    {"one_block", "256 threads add every 256th item, then each other's sums, halves first, in shared memory.", 75,
+     launch_reduce_one_block},
+    {"naive", "One thread adds up all items.", 75, launch_reduce_naive},
+};
+
 }  // namespace
 
-DeviceRows<NllLossKernel> nll_loss_rows() {
-    return {{"gather", "One thread an item reads the log-probability of its target class.", 75, launch_items}};
-}
-DeviceRows<NllLossBackwardKernel> nll_loss_backward_rows() {
-    return {{"elements", "One thread an element of the gradient: the target's share, or 0.", 75, launch_gradient}};
-}
-DeviceRows<ReduceLossesKernel> reduce_losses_rows() {
-    return {
-        {"one_block", "256 threads add every 256th item, then each other's sums, halves first, in shared memory.", 75,
-         launch_reduce_one_block},
-        {"naive", "One thread adds up all items.", 75, launch_reduce_naive},
-    };
-}
+const DeviceLadder nll_loss_ladder(kNllLossOp, kRungs);
+const DeviceLadder nll_loss_backward_ladder(kNllLossBackwardOp, kBackwardRungs);
+const DeviceLadder reduce_losses_ladder(kReduceLossesOp, kReduceRungs);
 
 }  // namespace mt

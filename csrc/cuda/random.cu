@@ -1,7 +1,7 @@
 // Random draws from Philox4x32-10: one thread a counter, which makes 16 bytes, four float32 or two float64. The numbers
 // are the CPU's, bit for bit: the same integers, the same polynomials, every rounding spelt out (cpu/random.cpp says
 // more).
-#include "kernels.h"
+#include "../ops/random.h"
 #include "launch.h"
 
 namespace mt {
@@ -163,9 +163,17 @@ void launch_normal(const Draw& draw, NDArray& output) {
 
 constexpr const char* kPhilox = "One thread a counter of Philox4x32-10: the CPU's numbers, bit for bit.";
 
+constexpr Rung<DrawKernel> kUniformRungs[] = {
+    {"philox", kPhilox, 75, launch_uniform},
+};
+
+constexpr Rung<DrawKernel> kNormalRungs[] = {
+    {"philox", kPhilox, 75, launch_normal},
+};
+
 }  // namespace
 
-DeviceRows<DrawKernel> uniform_rows() { return {{"philox", kPhilox, 75, launch_uniform}}; }
-DeviceRows<DrawKernel> normal_rows() { return {{"philox", kPhilox, 75, launch_normal}}; }
+const DeviceLadder uniform_ladder(kUniformOp, kUniformRungs);
+const DeviceLadder normal_ladder(kNormalOp, kNormalRungs);
 
 }  // namespace mt

@@ -11,7 +11,7 @@
 // and of argmax: naive (one thread a result) and warp (32 threads a result, combined through shuffles).
 #include <limits>
 
-#include "kernels.h"
+#include "../ops/reduction.h"
 #include "team.h"
 
 namespace mt {
@@ -297,24 +297,25 @@ void launch_argmax(const NDArray& x, int64_t outer, int64_t length, int64_t inne
     });
 }
 
-DeviceRows<ReductionKernel> rungs(ReductionKernel two_stage_kernel, ReductionKernel naive_kernel) {
-    return {{"two_stage",
-             "Blocks reduce chunks through shuffles and shared memory, a second launch the chunks: a fixed order, no "
-             "atomics.",
-             75, two_stage_kernel},
-            {"naive", "One thread a result walks over all its elements.", 75, naive_kernel}};
-}
+template <ReductionKernel* two_stage_kernel, ReductionKernel* naive_kernel>
+constexpr Rung<ReductionKernel> rungs[] = {
+    {"two_stage",
+     "Blocks reduce chunks through shuffles and shared memory, a second launch the chunks: a fixed order, no atomics.",
+     75, two_stage_kernel},
+    {"naive", "One thread a result walks over all its elements.", 75, naive_kernel},
+};
+constexpr Rung<ArgmaxKernel> kArgmaxRungs[] = {
+    {"warp", "A warp a result: its lanes compare neighbours, then each other through shuffles.", 75,
+     launch_argmax<OneWarp>},
+    {"naive", "One thread a result walks over all its elements.", 75, launch_argmax<OneThread>},
+};
 
 }  // namespace
 
-DeviceRows<ReductionKernel> sum_rows() { return rungs(two_stage<Sum>, naive<Sum>); }
-DeviceRows<ReductionKernel> mean_rows() { return rungs(two_stage_mean, naive_mean); }
-DeviceRows<ReductionKernel> amax_rows() { return rungs(two_stage<Maximum>, naive<Maximum>); }
-DeviceRows<ReductionKernel> amin_rows() { return rungs(two_stage<Minimum>, naive<Minimum>); }
-DeviceRows<ArgmaxKernel> argmax_rows() {
-    return {{"warp", "A warp a result: its lanes compare neighbours, then each other through shuffles.", 75,
-             launch_argmax<OneWarp>},
-            {"naive", "One thread a result walks over all its elements.", 75, launch_argmax<OneThread>}};
-}
+const DeviceLadder sum_ladder(kSumOp, rungs<two_stage<Sum>, naive<Sum>>);
+const DeviceLadder mean_ladder(kMeanOp, rungs<two_stage_mean, naive_mean>);
+const DeviceLadder amax_ladder(kAmaxOp, rungs<two_stage<Maximum>, naive<Maximum>>);
+const DeviceLadder amin_ladder(kAminOp, rungs<two_stage<Minimum>, naive<Minimum>>);
+const DeviceLadder argmax_ladder(kArgmaxOp, kArgmaxRungs);
 
 }  // namespace mt

@@ -7,7 +7,7 @@
 //   owner      (backward) one block a row of the gradient: its threads look through the index together, then each adds
 //              up one column of the rows found. The same bits too
 //   atomic     (backward) every element of the upstream adds itself to its row
-#include "kernels.h"
+#include "../ops/rows.h"
 #include "launch.h"
 
 namespace mt {
@@ -114,23 +114,23 @@ void launch_atomic(const NDArray& upstream, const NDArray& index, NDArray& gradi
     });
 }
 
+constexpr Rung<RowsKernel> kRungs[] = {
+    {"elements", "One thread an element: a warp copies 32 neighbours of a row.", 75, launch_select},
+};
+
+constexpr Rung<RowsKernel> kBackwardRungs[] = {
+    {"owner",
+     "One block a row of the gradient looks through the index and adds up the rows that it finds, in their order.", 75,
+     launch_owner},
+    {"first", "Of the upstream rows with one index, the first adds up all, in the index's order.", 75, launch_first},
+    {"atomic",
+     "Every element of the upstream adds itself to its row, in an order, and so with bits, that vary from run to run.",
+     75, launch_atomic},
+};
+
 }  // namespace
 
-DeviceRows<RowsKernel> index_select_rows() {
-    return {{"elements", "One thread an element: a warp copies 32 neighbours of a row.", 75, launch_select}};
-}
-DeviceRows<RowsKernel> index_select_backward_rows() {
-    return {
-        {"owner",
-         "One block a row of the gradient looks through the index and adds up the rows that it finds, in their order.",
-         75, launch_owner},
-        {"first", "Of the upstream rows with one index, the first adds up all, in the index's order.", 75,
-         launch_first},
-        {"atomic",
-         "Every element of the upstream adds itself to its row, in an order, and so with bits, that vary from run to "
-         "run.",
-         75, launch_atomic},
-    };
-}
+const DeviceLadder index_select_ladder(kIndexSelectOp, kRungs);
+const DeviceLadder index_select_backward_ladder(kIndexSelectBackwardOp, kBackwardRungs);
 
 }  // namespace mt

@@ -7,7 +7,7 @@
 //                         its own there
 #include <algorithm>
 
-#include "kernels.h"
+#include "../ops/sgd.h"
 #include "launch.h"
 
 namespace mt {
@@ -106,14 +106,14 @@ void launch_list(const std::vector<SgdTensor>& tensors, const SgdSettings& setti
     });
 }
 
+constexpr Rung<SgdKernel> kRungs[] = {
+    {"multi_tensor", "One launch for all parameters (64 at a time): every block finds its tensor in a list.", 75,
+     launch_list},
+    {"one_launch_a_tensor", "A launch for every parameter.", 75, launch_each},
+};
+
 }  // namespace
 
-DeviceRows<SgdKernel> sgd_rows() {
-    return {
-        {"multi_tensor", "One launch for all parameters (64 at a time): every block finds its tensor in a list.", 75,
-         launch_list},
-        {"one_launch_a_tensor", "A launch for every parameter.", 75, launch_each},
-    };
-}
+const DeviceLadder sgd_ladder(kSgdOp, kRungs);
 
 }  // namespace mt

@@ -11,7 +11,7 @@
 //
 //   bytes   one thread a byte
 //   words   one thread eight or four bytes, where all sizes and places are multiples of that
-#include "kernels.h"
+#include "../ops/shape.h"
 #include "launch.h"
 
 namespace mt {
@@ -224,21 +224,22 @@ void launch_pad_words(const NDArray& x, const Slabs& slabs, NDArray& output, int
                    [&](auto zero) { launch_pad<decltype(zero)>(x, slabs, output, out_start, out_stride); });
 }
 
-DeviceRows<SlabsKernel> rungs(SlabsKernel words, SlabsKernel bytes) {
-    return {{"words", "One thread eight or four bytes, where sizes and places are multiples of that.", 75, words},
-            {"bytes", "One thread a byte.", 75, bytes}};
-}
+constexpr Rung<PermuteKernel> kPermuteRungs[] = {
+    {"tiled", "Tiles of 32 x 32 turn around in shared memory: reads and writes both go along neighbours.", 75,
+     launch_permute_tiled},
+    {"naive", "One thread an element of the output; its reads are far apart.", 75, launch_permute_naive},
+};
+template <SlabsKernel* words, SlabsKernel* bytes>
+constexpr Rung<SlabsKernel> slabs[] = {
+    {"words", "One thread eight or four bytes, where sizes and places are multiples of that.", 75, words},
+    {"bytes", "One thread a byte.", 75, bytes},
+};
 
 }  // namespace
 
-DeviceRows<PermuteKernel> permute_rows() {
-    return {
-        {"tiled", "Tiles of 32 x 32 turn around in shared memory: reads and writes both go along neighbours.", 75,
-         launch_permute_tiled},
-        {"naive", "One thread an element of the output; its reads are far apart.", 75, launch_permute_naive},
-    };
-}
-DeviceRows<SlabsKernel> copy_slabs_rows() { return rungs(launch_copy_words, launch_copy<uint8_t>); }
-DeviceRows<SlabsKernel> pad_slabs_rows() { return rungs(launch_pad_words, launch_pad<uint8_t>); }
+const DeviceLadder permute_ladder(kPermuteOp, kPermuteRungs);
+const DeviceLadder cat_ladder(kCatOp, slabs<launch_copy_words, launch_copy<uint8_t>>);
+const DeviceLadder narrow_ladder(kNarrowOp, slabs<launch_copy_words, launch_copy<uint8_t>>);
+const DeviceLadder narrow_backward_ladder(kNarrowBackwardOp, slabs<launch_pad_words, launch_pad<uint8_t>>);
 
 }  // namespace mt

@@ -7,7 +7,7 @@
 //           stay with one thread each: there, neighbouring threads have neighbouring columns
 //
 // The kernels are written once, for a Team of either size (team.h).
-#include "kernels.h"
+#include "../ops/softmax.h"
 #include "team.h"
 
 namespace mt {
@@ -179,29 +179,25 @@ void launch_log_softmax_backward(const NDArray& upstream, const NDArray& output,
     });
 }
 
-template <class Kernel>
-DeviceRows<Kernel> rungs(Kernel warp, Kernel naive) {
-    return {
-        {"warp", "32 threads a row, which read neighbours and combine through shuffles; columns: as naive.", 75, warp},
-        {"naive", "One thread a slice.", 75, naive}};
-}
+template <class Kernel, Kernel* warp, Kernel* naive>
+constexpr Rung<Kernel> rungs[] = {
+    {"warp", "32 threads a row, which read neighbours and combine through shuffles; columns: as naive.", 75, warp},
+    {"naive", "One thread a slice.", 75, naive},
+};
+template <AlongDimKernel* warp, AlongDimKernel* naive>
+constexpr auto& forward = rungs<AlongDimKernel, warp, naive>;
+template <AlongDimBackwardKernel* warp, AlongDimBackwardKernel* naive>
+constexpr auto& backward = rungs<AlongDimBackwardKernel, warp, naive>;
 
 }  // namespace
 
-DeviceRows<AlongDimKernel> softmax_rows() {
-    return rungs<AlongDimKernel>(launch_softmax<OneWarp>, launch_softmax<OneThread>);
-}
-DeviceRows<AlongDimKernel> log_softmax_rows() {
-    return rungs<AlongDimKernel>(launch_log_softmax<OneWarp>, launch_log_softmax<OneThread>);
-}
-DeviceRows<AlongDimKernel> logsumexp_rows() {
-    return rungs<AlongDimKernel>(launch_logsumexp<OneWarp>, launch_logsumexp<OneThread>);
-}
-DeviceRows<AlongDimBackwardKernel> softmax_backward_rows() {
-    return rungs<AlongDimBackwardKernel>(launch_softmax_backward<OneWarp>, launch_softmax_backward<OneThread>);
-}
-DeviceRows<AlongDimBackwardKernel> log_softmax_backward_rows() {
-    return rungs<AlongDimBackwardKernel>(launch_log_softmax_backward<OneWarp>, launch_log_softmax_backward<OneThread>);
-}
+const DeviceLadder softmax_ladder(kSoftmaxOp, forward<launch_softmax<OneWarp>, launch_softmax<OneThread>>);
+const DeviceLadder log_softmax_ladder(kLogSoftmaxOp,
+                                      forward<launch_log_softmax<OneWarp>, launch_log_softmax<OneThread>>);
+const DeviceLadder logsumexp_ladder(kLogsumexpOp, forward<launch_logsumexp<OneWarp>, launch_logsumexp<OneThread>>);
+const DeviceLadder softmax_backward_ladder(
+    kSoftmaxBackwardOp, backward<launch_softmax_backward<OneWarp>, launch_softmax_backward<OneThread>>);
+const DeviceLadder log_softmax_backward_ladder(
+    kLogSoftmaxBackwardOp, backward<launch_log_softmax_backward<OneWarp>, launch_log_softmax_backward<OneThread>>);
 
 }  // namespace mt

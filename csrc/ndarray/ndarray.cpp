@@ -2,8 +2,8 @@
 
 #include <limits>
 
-#include "../cuda/runtime/memory.h"
-#include "device_memory.h"
+#include "../device/cuda/memory.h"
+#include "../device/device_memory.h"
 #include "value_range.h"
 
 namespace mt {

@@ -3,13 +3,14 @@
 // shows is all there is.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
 
-#include "allocator.h"
-#include "device.h"
-#include "dtype.h"
+#include "../base/dtype.h"
+#include "../device/allocator.h"
+#include "../device/device.h"
 
 namespace mt {
 
@@ -40,7 +41,7 @@ class Storage {
 
     // How often an in-place op has written here. Autograd compares it with the value it saw when it saved an array for
     // backward.
-    uint64_t version = 0;
+    std::atomic<uint64_t> version{0};
 
     // value_range.h. Memory that numpy or torch sees too may be written without a new version: then nothing is known.
     std::optional<ValueRange> range;

@@ -1,6 +1,5 @@
 #include "activation.h"
 
-#include "../cpu/activation.h"
 #include "kernel_table.h"
 
 namespace mt {
@@ -8,34 +7,15 @@ namespace {
 
 using UnaryTable = KernelTable<UnaryKernel>;
 
-UnaryTable relu_table("relu",
-                      {{Device::cpu, "vectorised", "Compares a register full of elements with 0 at once.", cpu::relu}},
-                      &DeviceKernels::relu);
-KernelTable<ReluBackwardKernel> relu_backward_table(
-    "relu_backward",
-    {{Device::cpu, "vectorised", "Compares a register full of outputs with 0 and keeps the gradients of those above.",
-      cpu::relu_backward}},
-    &DeviceKernels::relu_backward);
-UnaryTable neg_table("neg", {{Device::cpu, "elementwise", "Changes the sign of each element.", cpu::neg}},
-                     &DeviceKernels::neg);
-UnaryTable abs_table("abs", {{Device::cpu, "elementwise", "Drops the sign of each element.", cpu::abs}},
-                     &DeviceKernels::abs);
-UnaryTable exp_table("exp",
-                     {{Device::cpu, "vectorised", "2^n times a polynomial, for a register full of elements at once.",
-                       cpu::exp}},
-                     &DeviceKernels::exp);
-UnaryTable log_table("log", {{Device::cpu, "elementwise", "The C++ library's logarithm of each element.", cpu::log}},
-                     &DeviceKernels::log);
-UnaryTable sqrt_table("sqrt", {{Device::cpu, "elementwise", "The processor's square root of each element.", cpu::sqrt}},
-                      &DeviceKernels::sqrt);
-UnaryTable tanh_table("tanh",
-                      {{Device::cpu, "elementwise", "The C++ library's hyperbolic tangent of each element.",
-                        cpu::tanh}},
-                      &DeviceKernels::tanh);
-UnaryTable sigmoid_table("sigmoid",
-                         {{Device::cpu, "vectorised", "1 / (1 + exp(-x)) for a register full of elements at once.",
-                           cpu::sigmoid}},
-                         &DeviceKernels::sigmoid);
+UnaryTable relu_table(kReluOp, cpu::relu_ladder);
+UnaryTable neg_table(kNegOp, cpu::neg_ladder);
+UnaryTable abs_table(kAbsOp, cpu::abs_ladder);
+UnaryTable exp_table(kExpOp, cpu::exp_ladder);
+UnaryTable log_table(kLogOp, cpu::log_ladder);
+UnaryTable sqrt_table(kSqrtOp, cpu::sqrt_ladder);
+UnaryTable tanh_table(kTanhOp, cpu::tanh_ladder);
+UnaryTable sigmoid_table(kSigmoidOp, cpu::sigmoid_ladder);
+KernelTable relu_backward_table(kReluBackwardOp, cpu::relu_backward_ladder);
 
 NDArray map_elements(const UnaryTable& table, const NDArray& x) {
     NDArray output = NDArray::empty(x.shape(), x.dtype(), x.device());

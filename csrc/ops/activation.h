@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -23,7 +24,17 @@ NDArray tanh(const NDArray& x);
 NDArray sigmoid(const NDArray& x);  // 1 / (1 + exp(-x))
 
 // Kernels. All arrays of a call have one shape and one dtype.
-using UnaryKernel = void (*)(const NDArray& x, NDArray& output);
-using ReluBackwardKernel = void (*)(const NDArray& upstream, const NDArray& output, NDArray& gradient);
+using UnaryKernel = void(const NDArray& x, NDArray& output);
+using ReluBackwardKernel = void(const NDArray& upstream, const NDArray& output, NDArray& gradient);
+
+constexpr Op<UnaryKernel> kReluOp{"relu"}, kNegOp{"neg"}, kAbsOp{"abs"}, kExpOp{"exp"}, kLogOp{"log"}, kSqrtOp{"sqrt"},
+    kTanhOp{"tanh"}, kSigmoidOp{"sigmoid"};
+constexpr Op<ReluBackwardKernel> kReluBackwardOp{"relu_backward"};
+
+namespace cpu {
+extern const Ladder<UnaryKernel> relu_ladder, neg_ladder, abs_ladder, exp_ladder, log_ladder, sqrt_ladder, tanh_ladder,
+    sigmoid_ladder;
+extern const Ladder<ReluBackwardKernel> relu_backward_ladder;
+}  // namespace cpu
 
 }  // namespace mt

@@ -1,23 +1,13 @@
 #include "avg_pool2d.h"
 
-#include "../cpu/avg_pool2d.h"
 #include "kernel_table.h"
 #include "pooling_checks.h"
 
 namespace mt {
 namespace {
 
-KernelTable<AvgPoolKernel> table(
-    "avg_pool2d",
-    {{Device::cpu, "vectorised",
-      "Adds the windows of several neighbouring outputs at once, one window element after the other.",
-      cpu::avg_pool2d}},
-    &DeviceKernels::avg_pool2d);
-KernelTable<AvgPoolBackwardKernel> backward_table(
-    "avg_pool2d_backward",
-    {{Device::cpu, "scatter", "Zeroes a plane, then adds each upstream element to the whole of its window.",
-      cpu::avg_pool2d_backward}},
-    &DeviceKernels::avg_pool2d_backward);
+KernelTable table(kAvgPool2dOp, cpu::avg_pool2d_ladder);
+KernelTable backward_table(kAvgPool2dBackwardOp, cpu::avg_pool2d_backward_ladder);
 
 AverageDivisor make_divisor(const char* op, bool count_include_pad, std::optional<int64_t> divisor_override) {
     require<ValueError>(divisor_override != 0, op,

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "geometry.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -29,9 +30,16 @@ struct AverageDivisor {
 };
 
 // Kernels: (N, C, H, W) -> (N, C, OH, OW), and back. window.dilation is 1.
-using AvgPoolKernel = void (*)(const NDArray& input, const Window& window, const AverageDivisor& divisor,
-                               NDArray& output);
-using AvgPoolBackwardKernel = void (*)(const NDArray& upstream, const Window& window, const AverageDivisor& divisor,
-                                       NDArray& input_gradient);
+using AvgPoolKernel = void(const NDArray& input, const Window& window, const AverageDivisor& divisor, NDArray& output);
+using AvgPoolBackwardKernel = void(const NDArray& upstream, const Window& window, const AverageDivisor& divisor,
+                                   NDArray& input_gradient);
+
+constexpr Op<AvgPoolKernel> kAvgPool2dOp{"avg_pool2d"};
+constexpr Op<AvgPoolBackwardKernel> kAvgPool2dBackwardOp{"avg_pool2d_backward"};
+
+namespace cpu {
+extern const Ladder<AvgPoolKernel> avg_pool2d_ladder;
+extern const Ladder<AvgPoolBackwardKernel> avg_pool2d_backward_ladder;
+}  // namespace cpu
 
 }  // namespace mt

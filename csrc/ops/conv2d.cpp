@@ -1,41 +1,12 @@
 #include "conv2d.h"
 
-#include "../cpu/conv2d.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<Conv2dKernels> table(
-    "conv2d",
-    {
-        {Device::cpu,
-         "direct",
-         "A register tile slides over the padded image, without columns; for a stride other than 1 or very short rows "
-         "it is im2col_gemm.",
-         {cpu::conv2d_direct, cpu::conv2d_direct_input_grad, cpu::conv2d_direct_weight_grad}},
-        {Device::cpu,
-         "im2col_gemm",
-         "Image by image: im2col by rows, then the fast matrix product.",
-         {cpu::conv2d_im2col_gemm, cpu::conv2d_im2col_gemm_input_grad, cpu::conv2d_im2col_gemm_weight_grad}},
-        {Device::cpu,
-         "im2col_naive",
-         "im2col element by element, the columns of the whole batch in memory, then three plain loops.",
-         {cpu::conv2d_im2col_naive, cpu::conv2d_im2col_naive_input_grad, cpu::conv2d_im2col_naive_weight_grad}},
-        {Device::cpu,
-         "loops",
-         "The definition: seven loops around one multiplication.",
-         {cpu::conv2d_loops, cpu::conv2d_loops_input_grad, cpu::conv2d_loops_weight_grad}},
-    },
-    &DeviceKernels::conv2d);
-
-KernelTable<Conv2dBiasGradKernel> bias_grad_table(
-    "conv2d_bias_grad",
-    {
-        {Device::cpu, "plane_sums", "Sums each image's channel by vectors, then the images in order.",
-         cpu::conv2d_bias_grad},
-    },
-    &DeviceKernels::conv2d_bias_grad);
+KernelTable table(kConv2dOp, cpu::conv2d_ladder);
+KernelTable bias_grad_table(kConv2dBiasGradOp, cpu::conv2d_bias_grad_ladder);
 
 // The CUDA kernels count rows and columns of an image in 32 bits, the padding included, and also images, channels and a
 // kernel's elements.

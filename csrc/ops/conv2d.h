@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "geometry.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -47,6 +48,14 @@ struct Conv2dKernels {
     void (*weight_grad)(const Conv2dGeometry& geometry, const NDArray& upstream, const NDArray& input,
                         NDArray& weight_grad);
 };
-using Conv2dBiasGradKernel = void (*)(const NDArray& upstream, NDArray& bias_grad);
+using Conv2dBiasGradKernel = void(const NDArray& upstream, NDArray& bias_grad);
+
+constexpr Op<Conv2dKernels> kConv2dOp{"conv2d"};
+constexpr Op<Conv2dBiasGradKernel> kConv2dBiasGradOp{"conv2d_bias_grad"};
+
+namespace cpu {
+extern const Ladder<Conv2dKernels> conv2d_ladder;
+extern const Ladder<Conv2dBiasGradKernel> conv2d_bias_grad_ladder;
+}  // namespace cpu
 
 }  // namespace mt

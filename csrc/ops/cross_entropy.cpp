@@ -1,25 +1,12 @@
 #include "cross_entropy.h"
 
-#include "../cpu/cross_entropy.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<CrossEntropyKernel> table("cross_entropy",
-                                      {{Device::cpu, "log_sum_exp",
-                                        "Subtracts the maximum logit before exp, so that large logits do not overflow.",
-                                        cpu::cross_entropy_log_sum_exp},
-                                       {Device::cpu, "naive",
-                                        "The formula as it stands: exp of the logits themselves, which overflows to "
-                                        "infinity on purpose (float32: from 88.7 on).",
-                                        cpu::cross_entropy_naive}},
-                                      &DeviceKernels::cross_entropy);
-KernelTable<CrossEntropyBackwardKernel> backward_table(
-    "cross_entropy_backward",
-    {{Device::cpu, "softmax_minus_one_hot",
-      "Probabilities from logits and log-sum-exp, then the target's share is taken off.", cpu::cross_entropy_backward}},
-    &DeviceKernels::cross_entropy_backward);
+KernelTable table(kCrossEntropyOp, cpu::cross_entropy_ladder);
+KernelTable backward_table(kCrossEntropyBackwardOp, cpu::cross_entropy_backward_ladder);
 
 void check_label_smoothing(const char* op, double label_smoothing) {
     require<ValueError>(label_smoothing >= 0.0 && label_smoothing <= 1.0, op, ": label_smoothing is ", label_smoothing,

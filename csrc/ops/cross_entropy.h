@@ -5,6 +5,7 @@
 #include <string>
 #include <tuple>
 
+#include "ladder.h"
 #include "loss_arguments.h"
 
 namespace mt {
@@ -29,10 +30,18 @@ NDArray cross_entropy_backward(const NDArray& upstream, const NDArray& logits, c
 
 // Kernels: logits and gradient (N, C, inner); target, item_losses and log_sum_exp: N * inner items; weight null or
 // (C,).
-using CrossEntropyKernel = void (*)(const NDArray& logits, const NDArray& target, const NDArray* weight,
-                                    const LossOptions& options, NDArray& item_losses, NDArray& log_sum_exp);
-using CrossEntropyBackwardKernel = void (*)(const NDArray& upstream, const NDArray& logits, const NDArray& target,
-                                            const NDArray& log_sum_exp, const NDArray& total_weight,
-                                            const NDArray* weight, const LossOptions& options, NDArray& gradient);
+using CrossEntropyKernel = void(const NDArray& logits, const NDArray& target, const NDArray* weight,
+                                const LossOptions& options, NDArray& item_losses, NDArray& log_sum_exp);
+using CrossEntropyBackwardKernel = void(const NDArray& upstream, const NDArray& logits, const NDArray& target,
+                                        const NDArray& log_sum_exp, const NDArray& total_weight, const NDArray* weight,
+                                        const LossOptions& options, NDArray& gradient);
+
+constexpr Op<CrossEntropyKernel> kCrossEntropyOp{"cross_entropy"};
+constexpr Op<CrossEntropyBackwardKernel> kCrossEntropyBackwardOp{"cross_entropy_backward"};
+
+namespace cpu {
+extern const Ladder<CrossEntropyKernel> cross_entropy_ladder;
+extern const Ladder<CrossEntropyBackwardKernel> cross_entropy_backward_ladder;
+}  // namespace cpu
 
 }  // namespace mt

@@ -1,7 +1,6 @@
 #include "elementwise.h"
 
-#include "../cpu/elementwise.h"
-#include "../ndarray/device_memory.h"
+#include "../device/device_memory.h"
 #include "kernel_table.h"
 #include "reduction.h"
 
@@ -9,34 +8,25 @@ namespace mt {
 namespace {
 
 using BinaryTable = KernelTable<BinaryKernel>;
-constexpr const char* kIdea =
-    "runs along the last joined dimension, vectorised; an operand that is repeated stays in a register";
 
-BinaryTable add_table("add", {{Device::cpu, "simd", kIdea, &cpu::add}}, &DeviceKernels::add);
-BinaryTable sub_table("sub", {{Device::cpu, "simd", kIdea, &cpu::sub}}, &DeviceKernels::sub);
-BinaryTable mul_table("mul", {{Device::cpu, "simd", kIdea, &cpu::mul}}, &DeviceKernels::mul);
-BinaryTable maximum_table("maximum", {{Device::cpu, "simd", kIdea, &cpu::maximum}}, &DeviceKernels::maximum);
-BinaryTable minimum_table("minimum", {{Device::cpu, "simd", kIdea, &cpu::minimum}}, &DeviceKernels::minimum);
-BinaryTable div_table("div", {{Device::cpu, "simd", kIdea, &cpu::div}}, &DeviceKernels::div);
-BinaryTable div_trunc_table("div_trunc", {{Device::cpu, "simd", kIdea, &cpu::div_trunc}}, &DeviceKernels::div_trunc);
-BinaryTable div_floor_table("div_floor", {{Device::cpu, "simd", kIdea, &cpu::div_floor}}, &DeviceKernels::div_floor);
-BinaryTable pow_table("pow", {{Device::cpu, "library", "the C library's pow, element by element", &cpu::pow}},
-                      &DeviceKernels::pow);
-BinaryTable eq_table("eq", {{Device::cpu, "simd", kIdea, &cpu::eq}}, &DeviceKernels::eq);
-BinaryTable ne_table("ne", {{Device::cpu, "simd", kIdea, &cpu::ne}}, &DeviceKernels::ne);
-BinaryTable lt_table("lt", {{Device::cpu, "simd", kIdea, &cpu::lt}}, &DeviceKernels::lt);
-BinaryTable le_table("le", {{Device::cpu, "simd", kIdea, &cpu::le}}, &DeviceKernels::le);
-BinaryTable gt_table("gt", {{Device::cpu, "simd", kIdea, &cpu::gt}}, &DeviceKernels::gt);
-BinaryTable ge_table("ge", {{Device::cpu, "simd", kIdea, &cpu::ge}}, &DeviceKernels::ge);
-KernelTable<WhereKernel> where_table("where",
-                                     {{Device::cpu, "simd", "loads both sides and keeps one: no branches",
-                                       &cpu::where}},
-                                     &DeviceKernels::where);
-KernelTable<AddScaledKernel> add_scaled_table("add_", {{Device::cpu, "simd", kIdea, &cpu::add_scaled_}},
-                                              &DeviceKernels::add_scaled);
-KernelTable<BroadcastKernel> broadcast_table("broadcast_to",
-                                             {{Device::cpu, "runs", "copies or fills run by run", &cpu::broadcast}},
-                                             &DeviceKernels::broadcast);
+BinaryTable add_table(kAddOp, cpu::add_ladder);
+BinaryTable sub_table(kSubOp, cpu::sub_ladder);
+BinaryTable mul_table(kMulOp, cpu::mul_ladder);
+BinaryTable maximum_table(kMaximumOp, cpu::maximum_ladder);
+BinaryTable minimum_table(kMinimumOp, cpu::minimum_ladder);
+BinaryTable div_table(kDivOp, cpu::div_ladder);
+BinaryTable div_trunc_table(kDivTruncOp, cpu::div_trunc_ladder);
+BinaryTable div_floor_table(kDivFloorOp, cpu::div_floor_ladder);
+BinaryTable pow_table(kPowOp, cpu::pow_ladder);
+BinaryTable eq_table(kEqOp, cpu::eq_ladder);
+BinaryTable ne_table(kNeOp, cpu::ne_ladder);
+BinaryTable lt_table(kLtOp, cpu::lt_ladder);
+BinaryTable le_table(kLeOp, cpu::le_ladder);
+BinaryTable gt_table(kGtOp, cpu::gt_ladder);
+BinaryTable ge_table(kGeOp, cpu::ge_ladder);
+KernelTable where_table(kWhereOp, cpu::where_ladder);
+KernelTable add_scaled_table(kAddScaledOp, cpu::add_scaled_ladder);
+KernelTable broadcast_table(kBroadcastOp, cpu::broadcast_ladder);
 
 void require_alike(const char* op, const char* a_name, const NDArray& a, const char* b_name, const NDArray& b) {
     require_same_dtype(op, a_name, a, b_name, b);

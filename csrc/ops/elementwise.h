@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broadcast.h"
+#include "ladder.h"
 #include "number.h"
 
 namespace mt {
@@ -44,13 +45,30 @@ NDArray add_(NDArray& destination, const NDArray& source, const Number& alpha); 
 NDArray mul_(NDArray& destination, const NDArray& source);                       // destination *= source
 NDArray copy_(NDArray& destination, const NDArray& source);                      // destination = source
 
-// Kernels; cpu/elementwise.h says more. `plan` walks the inputs in the order of the arguments, add_'s the destination
-// and the source. scale: one element, on the CPU whatever the device of the others.
-using BinaryKernel = void (*)(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
-using WhereKernel = void (*)(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, const NDArray& b,
-                             NDArray& out);
-using AddScaledKernel = void (*)(const Broadcast<2>& plan, const NDArray& scale, const NDArray& source,
-                                 NDArray& destination);
-using BroadcastKernel = void (*)(const Broadcast<1>& plan, const NDArray& source, NDArray& out);
+// Kernels. `plan` walks the inputs in the order of the arguments, add_'s the destination and the source; out and
+// destination have plan.size elements. All arrays have one dtype, but mask and the out of a comparison: uint8. Integers
+// wrap around; div_trunc and div_floor of whole numbers get no 0 in b. out may be a itself. scale: one element, on the
+// CPU whatever the device of the others.
+using BinaryKernel = void(const Broadcast<2>& plan, const NDArray& a, const NDArray& b, NDArray& out);
+using WhereKernel = void(const Broadcast<3>& plan, const NDArray& mask, const NDArray& a, const NDArray& b,
+                         NDArray& out);
+using AddScaledKernel = void(const Broadcast<2>& plan, const NDArray& scale, const NDArray& source,
+                             NDArray& destination);
+using BroadcastKernel = void(const Broadcast<1>& plan, const NDArray& source, NDArray& out);
+
+constexpr Op<BinaryKernel> kAddOp{"add"}, kSubOp{"sub"}, kMulOp{"mul"}, kMaximumOp{"maximum"}, kMinimumOp{"minimum"},
+    kDivOp{"div"}, kDivTruncOp{"div_trunc"}, kDivFloorOp{"div_floor"}, kPowOp{"pow"}, kEqOp{"eq"}, kNeOp{"ne"},
+    kLtOp{"lt"}, kLeOp{"le"}, kGtOp{"gt"}, kGeOp{"ge"};
+constexpr Op<WhereKernel> kWhereOp{"where"};
+constexpr Op<AddScaledKernel> kAddScaledOp{"add_"};
+constexpr Op<BroadcastKernel> kBroadcastOp{"broadcast_to"};
+
+namespace cpu {
+extern const Ladder<BinaryKernel> add_ladder, sub_ladder, mul_ladder, maximum_ladder, minimum_ladder, div_ladder,
+    div_trunc_ladder, div_floor_ladder, pow_ladder, eq_ladder, ne_ladder, lt_ladder, le_ladder, gt_ladder, ge_ladder;
+extern const Ladder<WhereKernel> where_ladder;
+extern const Ladder<AddScaledKernel> add_scaled_ladder;
+extern const Ladder<BroadcastKernel> broadcast_ladder;
+}  // namespace cpu
 
 }  // namespace mt

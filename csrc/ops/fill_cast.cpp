@@ -1,16 +1,12 @@
 #include "fill_cast.h"
 
-#include "../cpu/fill_cast.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<FillKernel> fill_table("fill_", {{Device::cpu, "simd", "stores one number, threaded", &cpu::fill}},
-                                   &DeviceKernels::fill);
-KernelTable<CastKernel> cast_table("astype",
-                                   {{Device::cpu, "simd", "converts element by element, vectorised", &cpu::cast}},
-                                   &DeviceKernels::cast);
+KernelTable fill_table(kFillOp, cpu::fill_ladder);
+KernelTable cast_table(kCastOp, cpu::cast_ladder);
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // Arrays of one number, and conversions from dtype to dtype.
 #pragma once
 
+#include "ladder.h"
 #include "number.h"
 
 namespace mt {
@@ -17,9 +18,17 @@ NDArray fill_(NDArray& destination, const Number& value);  // in place; bumps th
 NDArray astype(const NDArray& x, DType dtype);
 
 // value: one element of out's dtype, on the CPU whatever the device of out.
-using FillKernel = void (*)(const NDArray& value, NDArray& out);
+using FillKernel = void(const NDArray& value, NDArray& out);
 
 // x, out: one shape, any two dtypes.
-using CastKernel = void (*)(const NDArray& x, NDArray& out);
+using CastKernel = void(const NDArray& x, NDArray& out);
+
+constexpr Op<FillKernel> kFillOp{"fill_"};
+constexpr Op<CastKernel> kCastOp{"astype"};
+
+namespace cpu {
+extern const Ladder<FillKernel> fill_ladder;
+extern const Ladder<CastKernel> cast_ladder;
+}  // namespace cpu
 
 }  // namespace mt

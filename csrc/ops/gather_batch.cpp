@@ -2,7 +2,6 @@
 
 #include <limits>
 
-#include "../cpu/gather_batch.h"
 #include "../ndarray/value_range.h"
 #include "kernel_table.h"
 #include "rows.h"
@@ -10,10 +9,7 @@
 namespace mt {
 namespace {
 
-KernelTable<GatherBatchKernel> gather_table(
-    "gather_batch",
-    {{Device::cpu, "table", "looks up each byte's normalised value in a table of 256 a channel", &cpu::gather_batch}},
-    &DeviceKernels::gather_batch);
+KernelTable gather_table(kGatherBatchOp, cpu::gather_batch_ladder);
 
 void check_std(const char* op, const NDArray& std) {
     if (known_to_lie_in(std, std::numeric_limits<float>::denorm_min(), std::numeric_limits<double>::infinity())) return;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -18,8 +19,15 @@ namespace mt {
 NDArray gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
                      const std::optional<NDArray>& flip, const std::optional<NDArray>& crop, int64_t padding);
 
-// Kernel; cpu/gather_batch.h says more.
-using GatherBatchKernel = void (*)(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
-                                   const uint8_t* flip, const int64_t* crop, int64_t padding, NDArray& out);
+// Kernel. flip: B bytes or nullptr; crop: B pairs (row, column) or nullptr, each 0 to 2 * padding; out: float32
+// (B, C, H, W), not empty.
+using GatherBatchKernel = void(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
+                               const uint8_t* flip, const int64_t* crop, int64_t padding, NDArray& out);
+
+constexpr Op<GatherBatchKernel> kGatherBatchOp{"gather_batch"};
+
+namespace cpu {
+extern const Ladder<GatherBatchKernel> gather_batch_ladder;
+}  // namespace cpu
 
 }  // namespace mt

@@ -1,24 +1,11 @@
 #include "im2col.h"
 
-#include "../cpu/im2col.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<Im2colKernels> table(
-    "im2col",
-    {
-        {Device::cpu,
-         "rows",
-         "Copies (col2im: adds) whole rows of the image: the padding's borders are worked out once a row.",
-         {cpu::im2col_rows, cpu::col2im_rows}},
-        {Device::cpu,
-         "naive",
-         "One element at a time: divisions and remainders take its flat index apart.",
-         {cpu::im2col_naive, cpu::col2im_naive}},
-    },
-    &DeviceKernels::im2col);
+KernelTable table(kIm2colOp, cpu::im2col_ladder);
 
 void require_not_empty(const char* op, const char* argument, Pair size) {
     require<ValueError>(size.h >= 1 && size.w >= 1, op, ": ", argument, " is (", size.h, ", ", size.w,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "geometry.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -18,5 +19,11 @@ struct Im2colKernels {
     void (*im2col)(const NDArray& image, const Window& window, Pair windows, NDArray& columns);
     void (*col2im)(const NDArray& columns, const Window& window, Pair windows, NDArray& image);
 };
+
+constexpr Op<Im2colKernels> kIm2colOp{"im2col"};
+
+namespace cpu {
+extern const Ladder<Im2colKernels> im2col_ladder;
+}  // namespace cpu
 
 }  // namespace mt

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "../cuda/runtime/memory.h"
-#include "../ndarray/simt_library.h"
+#include "../device/cuda/memory.h"
+#include "../device/simt_library.h"
 
 namespace mt {
 namespace {
@@ -18,12 +18,14 @@ std::string version_of(int capability) { return message(capability / 10, ".", ca
 
 }  // namespace
 
-const DeviceKernels* device_kernels(Device device) {
-    if (device == Device::simt) return simt_problem().empty() ? &simt_kernels() : nullptr;
+const DeviceLadder* device_ladder(Device device, const char* op) {
+    const DeviceLadder* ladder = nullptr;
+    if (device == Device::simt && simt_problem().empty()) ladder = simt_ladders();
 #ifdef MYTENSOR_WITH_CUDA
-    if (device == Device::cuda) return &mytensor_device_kernels();
+    if (device == Device::cuda) ladder = mytensor_device_ladders();
 #endif
-    return nullptr;
+    while (ladder != nullptr && std::strcmp(ladder->op(), op) != 0) ladder = ladder->next();
+    return ladder;
 }
 
 int compute_capability(Device device) {
@@ -34,22 +36,15 @@ int compute_capability(Device device) {
     return std::numeric_limits<int>::max();
 }
 
-size_t serving_kernel(const char* op, const std::string& selected, Device device, const std::vector<KernelInfo>& infos,
-                      int capability) {
-    size_t first = infos.size();  // that runs
-    for (size_t i = infos.size(); i-- > 0;) {
-        const bool runs = infos[i].oldest_gpu <= capability;
-        if (selected == infos[i].name) {
-            require<NotSupported>(runs, op, ": the kernel '", selected, "' needs a GPU of compute capability ",
-                                  version_of(infos[i].oldest_gpu), " or newer, and this one has ",
-                                  version_of(capability), "; select another, or None for the default");
-            return i;
-        }
-        if (runs) first = i;
-    }
-    require<NotSupported>(first < infos.size(), op, " has no kernel on device ", name_of(device),
-                          infos.empty() ? "" : message(" for compute capability ", version_of(capability)));
-    return first;
+void refuse_older_gpu(const char* op, const char* selected, int oldest_gpu, int capability) {
+    throw NotSupported(message(op, ": the kernel '", selected, "' needs a GPU of compute capability ",
+                               version_of(oldest_gpu), " or newer, and this one has ", version_of(capability),
+                               "; select another, or None for the default"));
+}
+
+void refuse_without_kernel(const char* op, Device device, int capability, bool has_none) {
+    throw NotSupported(message(op, " has no kernel on device ", name_of(device),
+                               has_none ? "" : message(" for compute capability ", version_of(capability))));
 }
 
 KernelTableBase::KernelTableBase(const char* op) : op_(op) { registry()[op] = this; }
@@ -67,7 +62,7 @@ void KernelTableBase::select(const std::string& name) {
     std::vector<std::string> known;
     for (const KernelInfo& info : kernels()) {
         if (name == info.name) {
-            selected_ = name;
+            selected_ = info.name;
             return;
         }
         if (std::find(known.begin(), known.end(), info.name) == known.end()) known.push_back(info.name);
@@ -75,12 +70,12 @@ void KernelTableBase::select(const std::string& name) {
     std::string list;
     for (const std::string& other : known) list += message(list.empty() ? "'" : ", '", other, "'");
     require<ValueError>(name.empty(), "op '", op_, "' has no kernel '", name, "'; it has ", list);
-    selected_.clear();
+    selected_ = nullptr;
 }
 
 KernelInfo KernelTableBase::picked(Device device, int capability) const {
     const std::vector<KernelInfo> infos = kernels(device);
-    return infos[serving_kernel(op_, selected_, device, infos, capability)];
+    return serving_rung(op_, selected_, device, infos, capability);
 }
 
 const std::map<std::string, KernelTableBase*>& kernel_tables() { return registry(); }

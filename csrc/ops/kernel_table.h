@@ -3,12 +3,14 @@
 // signature and assume valid input.
 #pragma once
 
+#include <atomic>
+#include <cstring>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "../cuda/kernels.h"
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -19,17 +21,33 @@ struct KernelInfo {
     int oldest_gpu = 0;       // device kernels: the compute capability it needs at least, 10 * major + minor
 };
 
-// The kernels of csrc/cuda as `device` runs them. nullptr where this build or machine has none. Throws nothing.
-const DeviceKernels* device_kernels(Device device);
+// The ladder of csrc/cuda that registered for this op, as `device` runs it. nullptr where this build or machine has
+// none. Throws nothing.
+const DeviceLadder* device_ladder(Device device, const char* op);
 
 // 10 * major + minor of the compute capability that kernels may use there: cuda's is that of the GPU at hand; the CPU
 // and the emulator run every kernel.
 int compute_capability(Device device);
 
-// Which of a device's kernels serves where the compute capability is this one: the selected one, else the first that
-// runs. Throws NotSupported when there is none, or when the selected one needs a newer GPU.
-size_t serving_kernel(const char* op, const std::string& selected, Device device, const std::vector<KernelInfo>& infos,
-                      int capability);
+// Throw NotSupported: the selected kernel needs a newer GPU; no kernel runs, or there is none.
+[[noreturn]] void refuse_older_gpu(const char* op, const char* selected, int oldest_gpu, int capability);
+[[noreturn]] void refuse_without_kernel(const char* op, Device device, int capability, bool has_none);
+
+// Which of the rungs serves where the compute capability is this one: the selected one, else the first that runs.
+// selected: nullptr for the default. Throws NotSupported when there is none, or when the selected one needs a newer
+// GPU.
+template <class Rungs>
+auto& serving_rung(const char* op, const char* selected, Device device, const Rungs& rungs, int capability) {
+    for (const auto& rung : rungs) {
+        if (selected == nullptr || std::strcmp(selected, rung.name) != 0) continue;
+        if (rung.oldest_gpu > capability) refuse_older_gpu(op, rung.name, rung.oldest_gpu, capability);
+        return rung;
+    }
+    for (const auto& rung : rungs) {
+        if (rung.oldest_gpu <= capability) return rung;
+    }
+    refuse_without_kernel(op, device, capability, rungs.begin() == rungs.end());
+}
 
 // What `kernels(op)` and `select_kernel(op, name)` need to know of a table, whatever its kernels' signature is.
 class KernelTableBase {
@@ -38,13 +56,13 @@ class KernelTableBase {
     virtual ~KernelTableBase() = default;
 
     const char* op() const { return op_; }
-    const std::string& selected() const { return selected_; }  // empty: the device's first
+    const char* selected() const { return selected_; }  // nullptr: the device's first
 
     // The kernels of a device, the default first.
     virtual std::vector<KernelInfo> kernels(Device device) const = 0;
     // Those of all devices: cpu, cuda, simt.
     std::vector<KernelInfo> kernels() const;
-    // The kernel that serves there, as serving_kernel() says.
+    // The kernel that serves there, as serving_rung() says.
     KernelInfo picked(Device device, int capability) const;
     KernelInfo picked(Device device) const { return picked(device, compute_capability(device)); }
 
@@ -52,55 +70,37 @@ class KernelTableBase {
     void select(const std::string& name);
 
  protected:
-    size_t index_in(Device device, const std::vector<KernelInfo>& infos) const {
-        return serving_kernel(op_, selected_, device, infos, compute_capability(device));
-    }
-
     const char* op_;
-    std::string selected_;
+    // The name in its rung, which stays for good: set by one thread while others compute by it.
+    std::atomic<const char*> selected_{nullptr};
 };
 
 template <class Kernel>
 class KernelTable : public KernelTableBase {
  public:
-    struct Row {
-        Device device;
-        const char* name;
-        const char* description;
-        Kernel kernel;
-    };
-    using RowsOfDevice = DeviceRows<Kernel> DeviceKernels::*;
-
-    // rows: the CPU's kernels. device_rows: which member of DeviceKernels lists those of cuda and simt.
-    KernelTable(const char* op, std::vector<Row> rows, RowsOfDevice device_rows = nullptr)
-        : KernelTableBase(op), device_rows_(device_rows) {
-        for (const Row& row : rows) {
-            cpu_infos_.push_back({row.device, row.name, row.description});
-            cpu_kernels_.push_back(row.kernel);
-        }
-    }
+    // cpu: the CPU's ladder. Those of cuda and simt have registered for the op.
+    KernelTable(Op<Kernel> op, const Ladder<Kernel>& cpu) : KernelTableBase(op.name), cpu_(cpu) {}
 
     const Kernel& pick(Device device) const {
-        if (device == Device::cpu) return cpu_kernels_[index_in(device, cpu_infos_)];
-        const size_t index = index_in(device, kernels(device));
-        return (device_kernels(device)->*device_rows_)[index].kernel;
+        return *serving_rung(op_, selected_, device, ladder(device), compute_capability(device)).kernel;
     }
 
     using KernelTableBase::kernels;
     std::vector<KernelInfo> kernels(Device device) const override {
-        if (device == Device::cpu) return cpu_infos_;
         std::vector<KernelInfo> infos;
-        const DeviceKernels* lists = device_rows_ == nullptr ? nullptr : device_kernels(device);
-        if (lists == nullptr) return infos;
-        for (const DeviceRow<Kernel>& row : lists->*device_rows_)
-            infos.push_back({device, row.name, row.description, row.oldest_gpu});
+        for (const Rung<Kernel>& rung : ladder(device))
+            infos.push_back({device, rung.name, rung.description, rung.oldest_gpu});
         return infos;
     }
 
  private:
-    std::vector<KernelInfo> cpu_infos_;
-    std::vector<Kernel> cpu_kernels_;
-    RowsOfDevice device_rows_;
+    Ladder<Kernel> ladder(Device device) const {
+        if (device == Device::cpu) return cpu_;
+        const DeviceLadder* registered = device_ladder(device, op_);
+        return registered == nullptr ? Ladder<Kernel>() : registered->rungs<Kernel>();
+    }
+
+    const Ladder<Kernel>& cpu_;
 };
 
 // All tables by op name. Throws ValueError for an op that has no table.

@@ -1,16 +1,12 @@
 #include "loss_arguments.h"
 
-#include "../cpu/nll_loss.h"
 #include "../ndarray/value_range.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<ReduceLossesKernel> reduce_table(
-    "reduce_losses",
-    {{Device::cpu, "in_order", "Adds up the items' losses in order and in double precision.", cpu::reduce_losses}},
-    &DeviceKernels::reduce_losses);
+KernelTable reduce_table(kReduceLossesOp, cpu::reduce_losses_ladder);
 
 }  // namespace
 

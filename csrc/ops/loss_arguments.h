@@ -5,6 +5,7 @@
 #include <string>
 
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -34,9 +35,15 @@ Shape class_shape(const Shape& shape);
 
 // item_losses, target: as many items -> total_weight (): the sum of the weights of the items that count; loss (): for
 // "mean" and "sum"; for "none" it is item_losses and stays.
-using ReduceLossesKernel = void (*)(const NDArray& item_losses, const NDArray& target, const NDArray* weight,
-                                    const LossOptions& options, NDArray& loss, NDArray& total_weight);
+using ReduceLossesKernel = void(const NDArray& item_losses, const NDArray& target, const NDArray* weight,
+                                const LossOptions& options, NDArray& loss, NDArray& total_weight);
 void reduce_losses(const NDArray& item_losses, const NDArray& target, const NDArray* weight, const LossOptions& options,
                    NDArray& loss, NDArray& total_weight);
+
+constexpr Op<ReduceLossesKernel> kReduceLossesOp{"reduce_losses"};
+
+namespace cpu {
+extern const Ladder<ReduceLossesKernel> reduce_losses_ladder;
+}  // namespace cpu
 
 }  // namespace mt

@@ -1,21 +1,11 @@
 #include "matmul.h"
 
-#include "../cpu/matmul.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<MatmulKernel> table(
-    "matmul",
-    {
-        {Device::cpu, "blocked",
-         "Copies both matrices into panels and keeps a tile of the output in registers while its sum runs.",
-         cpu::matmul_blocked},
-        {Device::cpu, "naive", "Three loops: each output element is the dot product of a row and a column.",
-         cpu::matmul_naive},
-    },
-    &DeviceKernels::matmul);
+KernelTable table(kMatmulOp, cpu::matmul_ladder);
 
 NDArray as_batch(const NDArray& matrix) {
     return matrix.ndim() == 3 ? matrix : matrix.reshape({1, matrix.shape(0), matrix.shape(1)});

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -15,7 +16,13 @@ NDArray matmul(const NDArray& a, const NDArray& b, bool transpose_a, bool transp
 NDArray linear(const NDArray& input, const NDArray& weight, const std::optional<NDArray>& bias);
 
 // What a kernel of this op computes: a, b and the output are batches of matrices; bias is null or is added to each row.
-using MatmulKernel = void (*)(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b,
-                              const NDArray* bias, NDArray& output);
+using MatmulKernel = void(const NDArray& a, const NDArray& b, bool transpose_a, bool transpose_b, const NDArray* bias,
+                          NDArray& output);
+
+constexpr Op<MatmulKernel> kMatmulOp{"matmul"};
+
+namespace cpu {
+extern const Ladder<MatmulKernel> matmul_ladder;
+}  // namespace cpu
 
 }  // namespace mt

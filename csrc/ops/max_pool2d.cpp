@@ -2,7 +2,6 @@
 
 #include <limits>
 
-#include "../cpu/max_pool2d.h"
 #include "../ndarray/value_range.h"
 #include "kernel_table.h"
 #include "pooling_checks.h"
@@ -10,19 +9,8 @@
 namespace mt {
 namespace {
 
-KernelTable<MaxPoolKernel> table(
-    "max_pool2d",
-    {{Device::cpu, "vectorised",
-      "Compares the windows of several neighbouring outputs at once, one window element after the other.",
-      cpu::max_pool2d_vectorised},
-     {Device::cpu, "naive", "One output after the other: four loops around a comparison.", cpu::max_pool2d_naive}},
-    &DeviceKernels::max_pool2d);
-
-KernelTable<MaxPoolBackwardKernel> backward_table("max_pool2d_backward",
-                                                  {{Device::cpu, "scatter",
-                                                    "Zeroes a plane, then adds each upstream element at its index.",
-                                                    cpu::max_pool2d_backward}},
-                                                  &DeviceKernels::max_pool2d_backward);
+KernelTable table(kMaxPool2dOp, cpu::max_pool2d_ladder);
+KernelTable backward_table(kMaxPool2dBackwardOp, cpu::max_pool2d_backward_ladder);
 
 // With dilation a window can step over a small input: every element of it then is padding, and there is no maximum to
 // point at.

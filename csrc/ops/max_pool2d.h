@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "geometry.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -30,11 +31,20 @@ void dispatch_index(const NDArray& indices, const Function& function) {
 }
 
 // Kernels. Every window has an element inside the input. The indices are int64 or int32.
-using MaxPoolKernel = void (*)(const NDArray& input, const Window& window, NDArray& output, NDArray& indices);
+using MaxPoolKernel = void(const NDArray& input, const Window& window, NDArray& output, NDArray& indices);
 // window: the forward pass's, or one whose kernel is 0 where it is not known. Leaves out an index that lies outside its
-// plane; returns whether there was none. On devices other than the CPU the op looks before, and the kernel returns
-// true.
-using MaxPoolBackwardKernel = bool (*)(const NDArray& upstream, const NDArray& indices, const Window& window,
-                                       NDArray& input_gradient);
+// plane; returns whether there was none. (Checked in the kernel and not in the op, as it would be for other arguments:
+// the CPU has a plane of indices at hand in the cache. On other devices the op looks before, and the kernel returns
+// true.)
+using MaxPoolBackwardKernel = bool(const NDArray& upstream, const NDArray& indices, const Window& window,
+                                   NDArray& input_gradient);
+
+constexpr Op<MaxPoolKernel> kMaxPool2dOp{"max_pool2d"};
+constexpr Op<MaxPoolBackwardKernel> kMaxPool2dBackwardOp{"max_pool2d_backward"};
+
+namespace cpu {
+extern const Ladder<MaxPoolKernel> max_pool2d_ladder;
+extern const Ladder<MaxPoolBackwardKernel> max_pool2d_backward_ladder;
+}  // namespace cpu
 
 }  // namespace mt

@@ -1,20 +1,12 @@
 #include "nll_loss.h"
 
-#include "../cpu/nll_loss.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<NllLossKernel> table("nll_loss",
-                                 {{Device::cpu, "gather", "Reads the log-probability of each item's target class.",
-                                   cpu::nll_loss}},
-                                 &DeviceKernels::nll_loss);
-KernelTable<NllLossBackwardKernel> backward_table(
-    "nll_loss_backward",
-    {{Device::cpu, "scatter", "Zeroes the gradient, then writes one element an item, at its target class.",
-      cpu::nll_loss_backward}},
-    &DeviceKernels::nll_loss_backward);
+KernelTable table(kNllLossOp, cpu::nll_loss_ladder);
+KernelTable backward_table(kNllLossBackwardOp, cpu::nll_loss_backward_ladder);
 
 }  // namespace
 

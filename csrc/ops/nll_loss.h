@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "ladder.h"
 #include "loss_arguments.h"
 
 namespace mt {
@@ -24,10 +25,17 @@ NDArray nll_loss_backward(const NDArray& upstream, const NDArray& target, const 
 
 // Kernels: log_probabilities and input_gradient (N, C, inner); target and item_losses: N * inner items; weight null or
 // (C,).
-using NllLossKernel = void (*)(const NDArray& log_probabilities, const NDArray& target, const NDArray* weight,
-                               int64_t ignore_index, NDArray& item_losses);
-using NllLossBackwardKernel = void (*)(const NDArray& upstream, const NDArray& target, const NDArray* weight,
-                                       const LossOptions& options, const NDArray& total_weight,
-                                       NDArray& input_gradient);
+using NllLossKernel = void(const NDArray& log_probabilities, const NDArray& target, const NDArray* weight,
+                           int64_t ignore_index, NDArray& item_losses);
+using NllLossBackwardKernel = void(const NDArray& upstream, const NDArray& target, const NDArray* weight,
+                                   const LossOptions& options, const NDArray& total_weight, NDArray& input_gradient);
+
+constexpr Op<NllLossKernel> kNllLossOp{"nll_loss"};
+constexpr Op<NllLossBackwardKernel> kNllLossBackwardOp{"nll_loss_backward"};
+
+namespace cpu {
+extern const Ladder<NllLossKernel> nll_loss_ladder;
+extern const Ladder<NllLossBackwardKernel> nll_loss_backward_ladder;
+}  // namespace cpu
 
 }  // namespace mt

@@ -3,18 +3,13 @@
 #include <cmath>
 #include <limits>
 
-#include "../cpu/random.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<DrawKernel> uniform_table("uniform",
-                                      {{Device::cpu, "philox", "Philox4x32-10, one counter for 16 bytes",
-                                        &cpu::uniform}},
-                                      &DeviceKernels::uniform);
-KernelTable<DrawKernel> normal_table("normal", {{Device::cpu, "philox", "Philox4x32-10 and Box-Muller", &cpu::normal}},
-                                     &DeviceKernels::normal);
+KernelTable uniform_table(kUniformOp, cpu::uniform_ladder);
+KernelTable normal_table(kNormalOp, cpu::normal_ladder);
 
 void require_floating_dtype(const char* op, DType dtype) {
     require<TypeError>(is_floating(dtype), op, ": dtype is ", name_of(dtype), "; wanted float32 or float64");

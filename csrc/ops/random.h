@@ -12,6 +12,7 @@
 #pragma once
 
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -28,6 +29,12 @@ struct Draw {
     uint64_t seed, offset;
     double first, second;
 };
-using DrawKernel = void (*)(const Draw& draw, NDArray& out);
+using DrawKernel = void(const Draw& draw, NDArray& out);
+
+constexpr Op<DrawKernel> kUniformOp{"uniform"}, kNormalOp{"normal"};
+
+namespace cpu {
+extern const Ladder<DrawKernel> uniform_ladder, normal_ladder;
+}  // namespace cpu
 
 }  // namespace mt

@@ -1,22 +1,17 @@
 #include "reduction.h"
 
-#include "../cpu/reduction.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
 using ReductionTable = KernelTable<ReductionKernel>;
-constexpr const char* kIdea = "blocks of a fixed size, vectorised, combined pairwise";
 
-ReductionTable sum_table("sum", {{Device::cpu, "blocked", kIdea, &cpu::sum}}, &DeviceKernels::sum);
-ReductionTable mean_table("mean", {{Device::cpu, "blocked", kIdea, &cpu::mean}}, &DeviceKernels::mean);
-ReductionTable amax_table("amax", {{Device::cpu, "blocked", kIdea, &cpu::amax}}, &DeviceKernels::amax);
-ReductionTable amin_table("amin", {{Device::cpu, "blocked", kIdea, &cpu::amin}}, &DeviceKernels::amin);
-KernelTable<ArgmaxKernel> argmax_table("argmax",
-                                       {{Device::cpu, "columns", "compares neighbouring columns at once",
-                                         &cpu::argmax}},
-                                       &DeviceKernels::argmax);
+ReductionTable sum_table(kSumOp, cpu::sum_ladder);
+ReductionTable mean_table(kMeanOp, cpu::mean_ladder);
+ReductionTable amax_table(kAmaxOp, cpu::amax_ladder);
+ReductionTable amin_table(kAminOp, cpu::amin_ladder);
+KernelTable argmax_table(kArgmaxOp, cpu::argmax_ladder);
 
 std::vector<bool> reduced_dimensions(const char* op, const NDArray& x, const Dims& dims) {
     if (!dims || dims->empty()) return std::vector<bool>(x.ndim(), true);

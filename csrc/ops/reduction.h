@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -33,8 +34,17 @@ struct ReducedDimensions {
     std::vector<bool> is_reduced;
 };
 
-// Kernels; cpu/reduction.h says more.
-using ReductionKernel = void (*)(const ReducedDimensions& reduction, const NDArray& x, NDArray& out);
-using ArgmaxKernel = void (*)(const NDArray& x, int64_t outer, int64_t length, int64_t inner, NDArray& out);
+// Kernels. x: reduction.shape; out: the kept dimensions, with at least one element. amax, amin: x has at least one
+// element a result. argmax: x is (outer, length, inner), out int64 (outer, inner), length >= 1.
+using ReductionKernel = void(const ReducedDimensions& reduction, const NDArray& x, NDArray& out);
+using ArgmaxKernel = void(const NDArray& x, int64_t outer, int64_t length, int64_t inner, NDArray& out);
+
+constexpr Op<ReductionKernel> kSumOp{"sum"}, kMeanOp{"mean"}, kAmaxOp{"amax"}, kAminOp{"amin"};
+constexpr Op<ArgmaxKernel> kArgmaxOp{"argmax"};
+
+namespace cpu {
+extern const Ladder<ReductionKernel> sum_ladder, mean_ladder, amax_ladder, amin_ladder;
+extern const Ladder<ArgmaxKernel> argmax_ladder;
+}  // namespace cpu
 
 }  // namespace mt

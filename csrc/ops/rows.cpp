@@ -1,19 +1,13 @@
 #include "rows.h"
 
-#include "../cpu/rows.h"
 #include "../ndarray/value_range.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<RowsKernel> select_table("index_select", {{Device::cpu, "rows", "copies row by row", &cpu::index_select}},
-                                     &DeviceKernels::index_select);
-KernelTable<RowsKernel> backward_table("index_select_backward",
-                                       {{Device::cpu, "owner",
-                                         "each thread owns a range of output rows and adds what belongs there",
-                                         &cpu::index_select_backward}},
-                                       &DeviceKernels::index_select_backward);
+KernelTable select_table(kIndexSelectOp, cpu::index_select_ladder);
+KernelTable backward_table(kIndexSelectBackwardOp, cpu::index_select_backward_ladder);
 
 }  // namespace
 

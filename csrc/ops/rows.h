@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -16,7 +17,13 @@ NDArray index_select_backward(const NDArray& upstream, const NDArray& index, con
 // index: int64 (B,), every element 0 to rows - 1.
 void require_rows(const char* op, const NDArray& index, int64_t rows);
 
-// Kernel of either; cpu/rows.h says more.
-using RowsKernel = void (*)(const NDArray& rows, const NDArray& index, NDArray& out);
+// Kernel of either. index: all in range; out is not empty, rows may be.
+using RowsKernel = void(const NDArray& rows, const NDArray& index, NDArray& out);
+
+constexpr Op<RowsKernel> kIndexSelectOp{"index_select"}, kIndexSelectBackwardOp{"index_select_backward"};
+
+namespace cpu {
+extern const Ladder<RowsKernel> index_select_ladder, index_select_backward_ladder;
+}  // namespace cpu
 
 }  // namespace mt

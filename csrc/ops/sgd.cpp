@@ -2,16 +2,12 @@
 
 #include <algorithm>
 
-#include "../cpu/sgd.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<SgdKernel> sgd_table("sgd_step_",
-                                 {{Device::cpu, "all_at_once",
-                                   "one parallel region over all elements of all parameters", &cpu::sgd_step}},
-                                 &DeviceKernels::sgd);
+KernelTable sgd_table(kSgdOp, cpu::sgd_ladder);
 
 void check_settings(const char* op, const SgdSettings& settings) {
     require<ValueError>(settings.lr >= 0, op, ": lr is ", settings.lr, "; wanted 0 or more");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -27,6 +28,12 @@ struct SgdTensor {
     void* velocity;
     int64_t size;
 };
-using SgdKernel = void (*)(const std::vector<SgdTensor>& tensors, const SgdSettings& settings, DType dtype);
+using SgdKernel = void(const std::vector<SgdTensor>& tensors, const SgdSettings& settings, DType dtype);
+
+constexpr Op<SgdKernel> kSgdOp{"sgd_step_"};
+
+namespace cpu {
+extern const Ladder<SgdKernel> sgd_ladder;
+}  // namespace cpu
 
 }  // namespace mt

@@ -1,24 +1,15 @@
 #include "shape.h"
 
-#include "../cpu/shape.h"
 #include "../ndarray/value_range.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<PermuteKernel> permute_table("permute",
-                                         {{Device::cpu, "tiled",
-                                           "square tiles where rows become columns, runs elsewhere", &cpu::permute}},
-                                         &DeviceKernels::permute);
-KernelTable<SlabsKernel> cat_table("cat", {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}},
-                                   &DeviceKernels::copy_slabs);
-KernelTable<SlabsKernel> narrow_table("narrow", {{Device::cpu, "slabs", "copies contiguous slabs", &cpu::copy_slabs}},
-                                      &DeviceKernels::copy_slabs);
-KernelTable<SlabsKernel> narrow_backward_table("narrow_backward",
-                                               {{Device::cpu, "slabs", "copies contiguous slabs, zeros around them",
-                                                 &cpu::pad_slabs}},
-                                               &DeviceKernels::pad_slabs);
+KernelTable permute_table(kPermuteOp, cpu::permute_ladder);
+KernelTable cat_table(kCatOp, cpu::cat_ladder);
+KernelTable narrow_table(kNarrowOp, cpu::narrow_ladder);
+KernelTable narrow_backward_table(kNarrowBackwardOp, cpu::narrow_backward_ladder);
 
 int64_t product(const Shape& shape, size_t begin, size_t end) {
     int64_t out = 1;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -24,8 +25,18 @@ struct Slabs {
     int64_t outer, length, start, stride;
 };
 
-// Kernels; cpu/shape.h says more.
-using PermuteKernel = void (*)(const NDArray& x, const Shape& shape, const Shape& strides, NDArray& out);
-using SlabsKernel = void (*)(const NDArray& x, const Slabs& slabs, NDArray& out, int64_t out_start, int64_t out_stride);
+// Kernels. permute: out is `shape`, row-major, and its element (i, j, ...) comes from x's element i * strides[0] +
+// j * strides[1] + ...; no size is 0, and there is at least one dimension. Slab number i goes to byte out_start +
+// i * out_stride of out; narrow_backward's kernels make the rest of out's `outer` rows of out_stride bytes zero.
+using PermuteKernel = void(const NDArray& x, const Shape& shape, const Shape& strides, NDArray& out);
+using SlabsKernel = void(const NDArray& x, const Slabs& slabs, NDArray& out, int64_t out_start, int64_t out_stride);
+
+constexpr Op<PermuteKernel> kPermuteOp{"permute"};
+constexpr Op<SlabsKernel> kCatOp{"cat"}, kNarrowOp{"narrow"}, kNarrowBackwardOp{"narrow_backward"};
+
+namespace cpu {
+extern const Ladder<PermuteKernel> permute_ladder;
+extern const Ladder<SlabsKernel> cat_ladder, narrow_ladder, narrow_backward_ladder;
+}  // namespace cpu
 
 }  // namespace mt

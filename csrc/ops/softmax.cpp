@@ -2,35 +2,16 @@
 
 #include <algorithm>
 
-#include "../cpu/softmax.h"
 #include "kernel_table.h"
 
 namespace mt {
 namespace {
 
-KernelTable<AlongDimKernel> softmax_table(
-    "softmax",
-    {{Device::cpu, "shifted",
-      "Subtracts the maximum, so that exp cannot overflow; then exponentials, their sum, division.", cpu::softmax}},
-    &DeviceKernels::softmax);
-KernelTable<AlongDimBackwardKernel> softmax_backward_table(
-    "softmax_backward",
-    {{Device::cpu, "two_pass", "Sums upstream * output, then output * (upstream - sum).", cpu::softmax_backward}},
-    &DeviceKernels::softmax_backward);
-KernelTable<AlongDimKernel> log_softmax_table("log_softmax",
-                                              {{Device::cpu, "shifted",
-                                                "Subtracts the maximum, then the logarithm of the sum of exponentials.",
-                                                cpu::log_softmax}},
-                                              &DeviceKernels::log_softmax);
-KernelTable<AlongDimBackwardKernel> log_softmax_backward_table(
-    "log_softmax_backward",
-    {{Device::cpu, "two_pass", "Sums upstream, then upstream - exp(output) * sum.", cpu::log_softmax_backward}},
-    &DeviceKernels::log_softmax_backward);
-KernelTable<AlongDimKernel> logsumexp_table(
-    "logsumexp",
-    {{Device::cpu, "shifted", "The maximum, plus the logarithm of the sum of exponentials of what lies below it.",
-      cpu::logsumexp}},
-    &DeviceKernels::logsumexp);
+KernelTable softmax_table(kSoftmaxOp, cpu::softmax_ladder);
+KernelTable softmax_backward_table(kSoftmaxBackwardOp, cpu::softmax_backward_ladder);
+KernelTable log_softmax_table(kLogSoftmaxOp, cpu::log_softmax_ladder);
+KernelTable log_softmax_backward_table(kLogSoftmaxBackwardOp, cpu::log_softmax_backward_ladder);
+KernelTable logsumexp_table(kLogsumexpOp, cpu::logsumexp_ladder);
 
 // (outer, length, inner) with shape[axis] as length. A number, shape (), is an array of one element.
 Shape shape_along(const Shape& shape, size_t axis) {

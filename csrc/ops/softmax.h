@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "../ndarray/ndarray.h"
+#include "ladder.h"
 
 namespace mt {
 
@@ -22,7 +23,16 @@ NDArray logsumexp(const NDArray& x, const std::vector<int64_t>& dims, bool keepd
 
 // Kernels. All arrays are seen as (outer, length, inner), where length runs along dim; logsumexp's output is
 // (outer, inner).
-using AlongDimKernel = void (*)(const NDArray& x, NDArray& output);
-using AlongDimBackwardKernel = void (*)(const NDArray& upstream, const NDArray& output, NDArray& input_gradient);
+using AlongDimKernel = void(const NDArray& x, NDArray& output);
+using AlongDimBackwardKernel = void(const NDArray& upstream, const NDArray& output, NDArray& input_gradient);
+
+constexpr Op<AlongDimKernel> kSoftmaxOp{"softmax"}, kLogSoftmaxOp{"log_softmax"}, kLogsumexpOp{"logsumexp"};
+constexpr Op<AlongDimBackwardKernel> kSoftmaxBackwardOp{"softmax_backward"},
+    kLogSoftmaxBackwardOp{"log_softmax_backward"};
+
+namespace cpu {
+extern const Ladder<AlongDimKernel> softmax_ladder, log_softmax_ladder, logsumexp_ladder;
+extern const Ladder<AlongDimBackwardKernel> softmax_backward_ladder, log_softmax_backward_ladder;
+}  // namespace cpu
 
 }  // namespace mt

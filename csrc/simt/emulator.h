@@ -74,7 +74,9 @@ class Emulator {
     virtual void mark_written(void* data, size_t bytes) = 0;
     virtual void copy_written(void* to, const void* from, size_t bytes) = 0;
 
-    virtual Settings& settings() = 0;
+    // Any thread may read them while another sets them: a launch keeps to those it began with.
+    virtual const Settings& settings() const = 0;
+    virtual void set_settings(const Settings& settings) = 0;
     // What was recorded while settings().trace was on.
     virtual std::vector<Launch>& launches() = 0;
 

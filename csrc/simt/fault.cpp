@@ -1,5 +1,5 @@
 // Faults in words.
-#include "../ndarray/error.h"
+#include "../base/error.h"
 #include "worker.h"
 
 namespace mt::simt {

@@ -2,10 +2,11 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <thread>
 
-#include "../ndarray/error.h"
+#include "../base/error.h"
 #include "signals.h"
 #include "worker.h"
 
@@ -30,13 +31,14 @@ class TheEmulator final : public Emulator {
         target.written.copy(static_cast<size_t>(static_cast<char*>(to) - target.data), source.written,
                             static_cast<size_t>(static_cast<const char*>(from) - source.data), bytes);
     }
-    Settings& settings() override { return settings_; }
+    const Settings& settings() const override { return *settings_; }
+    void set_settings(const Settings& settings) override { settings_ = new Settings(settings); }
     std::vector<Launch>& launches() override { return launches_; }
     void set_interrupted(bool (*interrupted)()) override { interrupted_ = interrupted; }
     bool (*interrupted() const)() { return interrupted_; }
 
  private:
-    Settings settings_;
+    std::atomic<const Settings*> settings_{new Settings};  // the old ones are kept: somebody may be reading them
     std::vector<Launch> launches_;
     bool (*interrupted_)() = nullptr;
 };
@@ -183,7 +185,7 @@ void run(const Request& request) {
     if (request.grid[0] == 0 || request.grid[1] == 0 || request.grid[2] == 0) return;
     std::lock_guard lock(turn());
     Module& module = Module::of(request.kernel);
-    const Settings settings = emulator().settings();
+    const Settings& settings = emulator().settings();
     Grid grid(request, settings, module);
     grid.kernel = leading_name(request.text);
     grid.shared_arrays = module.shared_arrays_of(request.kernel);

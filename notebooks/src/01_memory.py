@@ -304,13 +304,13 @@ for name, hits in wrong.items():
 # %% tags=["nbval-ignore-output"]
 from mytensor.inspect.source import source
 
-source("ndarray/allocator.cpp", "size_class")
+source("device/allocator.cpp", "size_class")
 
 # %% tags=["nbval-ignore-output"]
-source("ndarray/allocator.cpp", "allocate")
+source("device/allocator.cpp", "allocate")
 
 # %% tags=["nbval-ignore-output"]
-source("ndarray/allocator.cpp", "release")
+source("device/allocator.cpp", "release")
 
 # %% [markdown]
 # ## 8 Look inside

@@ -1,8 +1,8 @@
-// The allocator's bookkeeping with streams, on a machine without a GPU: csrc/ndarray/allocator.cpp over a GPU that is
+// The allocator's bookkeeping with streams, on a machine without a GPU: csrc/device/allocator.cpp over a GPU that is
 // played here. Its streams do nothing by themselves; a test says how far each has come.
 //
 //     allocator NAME    runs one test; status 1 and the place if it fails
-#include "ndarray/allocator.h"
+#include "device/allocator.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,9 +11,9 @@
 #include <set>
 #include <string>
 
-#include "cuda/runtime/memory.h"
-#include "ndarray/device_memory.h"
-#include "ndarray/error.h"
+#include "device/cuda/memory.h"
+#include "device/device_memory.h"
+#include "base/error.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
-// What is remembered of launches, as an error tells it: csrc/cuda/runtime/launch_notes.cpp without CUDA.
-#include "cuda/runtime/launch_notes.h"
+// What is remembered of launches, as an error tells it: csrc/device/cuda/launch_notes.cpp without CUDA.
+#include "device/cuda/launch_notes.h"
 
 #include <cstdio>
 

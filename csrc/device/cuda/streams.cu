@@ -3,7 +3,7 @@
 #include <array>
 #include <mutex>
 
-#include "../../ndarray/error.h"
+#include "../../base/error.h"
 #include "devices.h"
 #include "errors.h"
 #include "streams.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "../../ndarray/error.h"
+#include "../../base/error.h"
 #include "devices.h"
 #include "errors.h"
 #include "memory.h"

@@ -4,8 +4,8 @@
 #include <atomic>
 #include <mutex>
 
-#include "../../bindings/build_facts.h"
-#include "../../ndarray/error.h"
+#include "../../base/build_facts.h"
+#include "../../base/error.h"
 #include "devices.h"
 
 namespace mt::cuda {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "../../ndarray/error.h"
+#include "../../base/error.h"
 
 namespace mt::cuda {
 namespace {

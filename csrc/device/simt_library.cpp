@@ -2,8 +2,8 @@
 
 #include <dlfcn.h>
 
-#include "../bindings/build_facts.h"
-#include "error.h"
+#include "../base/build_facts.h"
+#include "../base/error.h"
 
 namespace mt {
 namespace {
@@ -20,8 +20,8 @@ std::string folder() {
 struct Libraries {
     std::string problem;
     simt::Emulator* emulator = nullptr;
-    const DeviceKernels* fast = nullptr;
-    const DeviceKernels* watched = nullptr;
+    const DeviceLadder* fast = nullptr;
+    const DeviceLadder* watched = nullptr;
 
     Libraries() {
         const std::string why_not = build_facts().simt_problem;
@@ -32,8 +32,8 @@ struct Libraries {
         void* library = open("libmytensor_simt.so");
         if (library == nullptr) return;
         emulator = &reinterpret_cast<simt::Emulator& (*)()>(dlsym(library, "mytensor_simt_emulator"))();
-        fast = kernels_of("libmytensor_kernels_fast.so");
-        watched = kernels_of("libmytensor_kernels_watched.so");
+        fast = ladders_of("libmytensor_kernels_fast.so");
+        watched = ladders_of("libmytensor_kernels_watched.so");
         if (problem.empty()) problem = emulator->problem();
     }
 
@@ -53,10 +53,10 @@ struct Libraries {
         return library;
     }
 
-    const DeviceKernels* kernels_of(const char* name) {
+    const DeviceLadder* ladders_of(const char* name) {
         void* library = problem.empty() ? open(name) : nullptr;
         if (library == nullptr) return nullptr;
-        return &reinterpret_cast<const DeviceKernels& (*)()>(dlsym(library, "mytensor_device_kernels"))();
+        return reinterpret_cast<const DeviceLadder* (*)()>(dlsym(library, "mytensor_device_ladders"))();
     }
 };
 
@@ -75,9 +75,9 @@ simt::Emulator& simt_emulator() {
     return *libraries().emulator;
 }
 
-const DeviceKernels& simt_kernels() {
+const DeviceLadder* simt_ladders() {
     const simt::Settings& settings = simt_emulator().settings();
-    return settings.watch || settings.trace ? *libraries().watched : *libraries().fast;
+    return settings.watch || settings.trace ? libraries().watched : libraries().fast;
 }
 
 void* simt_function(const std::string& library, const std::string& function) {

@@ -7,9 +7,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "../cuda/runtime/memory.h"
-#include "../cuda/runtime/streams.h"
-#include "error.h"
+#include "../base/error.h"
+#include "cuda/memory.h"
+#include "cuda/streams.h"
 #include "simt_library.h"
 
 namespace mt {

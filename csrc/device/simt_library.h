@@ -12,13 +12,14 @@
 
 namespace mt {
 
-struct DeviceKernels;
+class DeviceLadder;
 
 // Throws NotSupported with the reason when there is no emulator.
 simt::Emulator& simt_emulator();
 
-// The kernels that the emulator's settings ask for: the watched build when something watches or records, else the fast.
-const DeviceKernels& simt_kernels();
+// The ladders (ops/ladder.h) of the library that the emulator's settings ask for: the watched build when something
+// watches or records, else the fast.
+const DeviceLadder* simt_ladders();
 
 // Why device simt does not work; empty: it does.
 const std::string& simt_problem();

@@ -1,7 +1,7 @@
 #include <map>
 #include <mutex>
 
-#include "../../ndarray/allocator.h"
+#include "../allocator.h"
 #include "scratch.h"
 
 namespace mt {

@@ -22,7 +22,7 @@
 #include <optional>
 #include <string>
 
-#include "../cuda/runtime/streams.h"
+#include "cuda/streams.h"
 #include "device.h"
 
 namespace mt {

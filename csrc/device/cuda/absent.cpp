@@ -1,6 +1,6 @@
 // A build without CUDA: what the rest of the program calls is here all the same, and says so.
 #ifndef MYTENSOR_WITH_CUDA
-#include "../../ndarray/error.h"
+#include "../../base/error.h"
 #include "devices.h"
 #include "memory.h"
 #include "nvtx.h"

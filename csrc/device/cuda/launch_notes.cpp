@@ -6,7 +6,7 @@
 #include <array>
 #include <mutex>
 
-#include "../../ndarray/error.h"
+#include "../../base/error.h"
 
 namespace mt::cuda {
 namespace {

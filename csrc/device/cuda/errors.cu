@@ -1,7 +1,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "../../ndarray/error.h"
+#include "../../base/error.h"
 #include "devices.h"
 #include "errors.h"
 #include "launch_notes.h"

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string>
 
-#include "../../ndarray/error.h"
+#include "../../base/error.h"
 
 namespace mt::cuda {
 

@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "../cuda/runtime/memory.h"
+#include "../base/error.h"
+#include "cuda/memory.h"
 #include "device_memory.h"
-#include "error.h"
 
 namespace mt {
 namespace {

@@ -61,9 +61,8 @@ void translate_exceptions(std::exception_ptr pointer) {
 bool is_main_interpreter() { return PyInterpreterState_Get() == PyInterpreterState_Main(); }
 
 constexpr const char* kNotMainInterpreter =
-    "mytensor_backend works in a process's main interpreter alone, and this is a sub-interpreter; import it in the "
-    "main "
-    "one (mod_wsgi: WSGIApplicationGroup %{GLOBAL}), or in a process of its own.";
+    "mytensor_backend works in a process's main interpreter alone, and this is a sub-interpreter; "
+    "import it in the main one (mod_wsgi: WSGIApplicationGroup %{GLOBAL}), or in a process of its own.";
 
 }  // namespace
 

@@ -46,6 +46,7 @@ except ImportError:  # Windows itself, where BuildBackend says what to do
 ROOT = pathlib.Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
 RESULTS = ROOT / "results"
+STUB = "mytensor_backend.pyi"
 OBJECTS = ROOT / "build" / "objects" / f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
 GENERATED = OBJECTS / "generated"
 SIMT_OBJECTS = ROOT / "build" / "simt" / OBJECTS.name
@@ -629,9 +630,10 @@ class BuildBackend(build_ext):
 
 
 class BuildPackage(build_py):
-    """Packs what notebooks show, so that they show it wherever the package lies.
+    """Packs what notebooks and editors show, so that they show it wherever the package lies.
 
-    csrc/ as mytensor/_csrc, the source that was built; results/ as mytensor/_results, the recorded runs.
+    csrc/ as mytensor/_csrc, the source that was built; results/ as mytensor/_results, the recorded runs; and the
+    extension's signatures.
     """
 
     def run(self) -> None:
@@ -640,6 +642,7 @@ class BuildPackage(build_py):
             self._remove_leftovers()
             self._pack("_csrc", CSRC, load_build_check().source_files(CSRC))
             self._pack("_results", RESULTS, sorted(RESULTS.glob("*.json")))
+            shutil.copyfile(ROOT / STUB, pathlib.Path(self.build_lib, STUB))
 
     def _remove_leftovers(self) -> None:
         """What an earlier build left there of files that are no longer in the package."""

@@ -46,7 +46,6 @@ except ImportError:  # Windows itself, where BuildBackend says what to do
 ROOT = pathlib.Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
 RESULTS = ROOT / "results"
-STUB = "mytensor_backend.pyi"
 OBJECTS = ROOT / "build" / "objects" / f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
 GENERATED = OBJECTS / "generated"
 SIMT_OBJECTS = ROOT / "build" / "simt" / OBJECTS.name
@@ -633,7 +632,7 @@ class BuildPackage(build_py):
     """Packs what notebooks and editors show, so that they show it wherever the package lies.
 
     csrc/ as mytensor/_csrc, the source that was built; results/ as mytensor/_results, the recorded runs; and the
-    extension's signatures.
+    extension's signatures, where PEP 561 has editors and mypy look for them.
     """
 
     def run(self) -> None:
@@ -642,7 +641,9 @@ class BuildPackage(build_py):
             self._remove_leftovers()
             self._pack("_csrc", CSRC, load_build_check().source_files(CSRC))
             self._pack("_results", RESULTS, sorted(RESULTS.glob("*.json")))
-            shutil.copyfile(ROOT / STUB, pathlib.Path(self.build_lib, STUB))
+            stub = pathlib.Path(self.build_lib, "mytensor_backend-stubs", "__init__.pyi")
+            self.mkpath(str(stub.parent))
+            shutil.copyfile(ROOT / "mytensor_backend.pyi", stub)
 
     def _remove_leftovers(self) -> None:
         """What an earlier build left there of files that are no longer in the package."""

@@ -305,7 +305,7 @@ def test_an_installed_package_holds_every_file_the_sources_and_the_results(tmp_p
     results = {f"mytensor/_results/{path.name}" for path in (ROOT / "results").glob("*.json")}
     assert any(name.endswith(".js") for name in package) and any(name.endswith(".cu") for name in sources)
     assert "mytensor/_results/compare_cpu.json" in results
-    assert built == package | sources | results | {"mytensor_backend.pyi"}
+    assert built == package | sources | results | {"mytensor_backend-stubs/__init__.pyi"}
 
 
 @pytest.mark.skipif(bool(mytensor_backend.simt_problem()), reason="built without the emulator")

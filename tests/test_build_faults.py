@@ -219,7 +219,7 @@ def test_leftovers_are_in_no_package(clone):
     built = {path.relative_to(clone.folder / "lib").as_posix() for path in (clone.folder / "lib").rglob("*.*")}
     assert not [name for name in built if "gone" in name or "unfinished" in name or name.endswith("simt.so")]
     assert {"mytensor/_csrc/cuda/kernel.cu", "mytensor/_csrc/ops/answer.h", "mytensor/_build_check.py"} <= built
-    assert "mytensor_backend.pyi" in built
+    assert "mytensor_backend-stubs/__init__.pyi" in built
 
 
 # ---------------------------------------------------------------------------------------------------------------------

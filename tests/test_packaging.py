@@ -90,7 +90,8 @@ def test_its_wheel_is_the_clones(handed_out):
 
 def test_the_wheel_holds_the_package_the_sources_the_results_and_the_libraries(handed_out):
     inside = {name for name in handed_out.direct if ".dist-info/" not in name}
-    wanted = {name for name in handed_out.needed if name.startswith("mytensor/")} | {"mytensor_backend.pyi"}
+    wanted = {name for name in handed_out.needed if name.startswith("mytensor/")}
+    wanted.add("mytensor_backend-stubs/__init__.pyi")
     sources = {name for name in handed_out.needed if name.startswith(("csrc/", "results/"))} - {"csrc/cuda/README.md"}
     wanted |= {f"mytensor/_{name}" for name in sources}
     libraries = {name for name in inside if name.endswith(".so")}

@@ -94,9 +94,10 @@ PYBIND11_MODULE(mytensor_backend, m) {
         "What the CUDA runtime reports (device cuda).";
     m.doc() =
         "The compiled backend of mytensor: arrays and the kernels that work on them.\n\n"
-        "An op takes NDArrays and returns new ones. A name that ends in _ writes into its first argument and bumps its "
-        "storage's version. A window's size, stride, padding and dilation are ints or pairs (h, w). All floating "
-        "arguments of a call share one dtype, float32 or float64. An empty batch works.\n\n"
+        "An op takes NDArrays and returns new ones. "
+        "A name that ends in _ writes into its first argument and bumps its storage's version. "
+        "A window's size, stride, padding and dilation are ints or pairs (h, w). "
+        "All floating arguments of a call share one dtype, float32 or float64. An empty batch works.\n\n"
         "Handed mytensor.Tensors, an op that has a derivative records the graph and returns Tensors.";
     pybind11::register_exception_translator(&mt::translate_exceptions);
     m.def(

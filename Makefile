@@ -14,7 +14,7 @@ help:
 	@echo "make lab            set up if needed, then open the workbook in JupyterLab"
 	@echo "make test           set up if needed, then run all tests and all notebooks"
 	@echo "make setup          the set-up alone: .venv, dependencies, the compiled backend"
-	@echo "make lint           ruff, mypy, clang-format, and whether notebooks and README agree with their sources"
+	@echo "make lint           ruff, mypy, clang-format, and whether notebooks, README and stubs agree with their sources"
 	@echo "make notebooks      run the notebooks in full (this trains) and write them from notebooks/src"
 	@echo "make handout        copies of the notebooks without the solutions, in handout/"
 	@echo "make book           the workbook as a static site, in book/"
@@ -37,6 +37,7 @@ lint: setup
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) scripts/stubs.py check
 	find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | xargs .venv/bin/clang-format --dry-run -Werror
 	$(PY) scripts/notebooks.py check
 	$(PY) scripts/book.py check

@@ -629,9 +629,10 @@ class BuildBackend(build_ext):
 
 
 class BuildPackage(build_py):
-    """Packs what notebooks show, so that they show it wherever the package lies.
+    """Packs what notebooks and editors show, so that they show it wherever the package lies.
 
-    csrc/ as mytensor/_csrc, the source that was built; results/ as mytensor/_results, the recorded runs.
+    csrc/ as mytensor/_csrc, the source that was built; results/ as mytensor/_results, the recorded runs; and the
+    extension's signatures, where PEP 561 has editors and mypy look for them.
     """
 
     def run(self) -> None:
@@ -640,6 +641,9 @@ class BuildPackage(build_py):
             self._remove_leftovers()
             self._pack("_csrc", CSRC, load_build_check().source_files(CSRC))
             self._pack("_results", RESULTS, sorted(RESULTS.glob("*.json")))
+            stub = pathlib.Path(self.build_lib, "mytensor_backend-stubs", "__init__.pyi")
+            self.mkpath(str(stub.parent))
+            shutil.copyfile(ROOT / "mytensor_backend.pyi", stub)
 
     def _remove_leftovers(self) -> None:
         """What an earlier build left there of files that are no longer in the package."""

@@ -32,8 +32,8 @@ def require_device(device: str, work: str, doing: str = "measure", beside_torch:
     """
     if device not in DEVICES:
         raise ValueError(f"{work}: device is {device!r}; wanted one of {', '.join(map(repr, DEVICES))}")
-    if device == "simt" and (problem := backend.simt_problem()):
-        raise NotImplementedError(f"{work}: the emulator can't be used: {problem}")
+    if device == "simt" and (missing := backend.simt_problem()):
+        raise NotImplementedError(f"{work}: the emulator can't be used: {missing}")
     if device != "cuda":
         return
     if problem := cuda.problem():

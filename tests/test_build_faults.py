@@ -211,7 +211,7 @@ def test_leftovers_are_in_no_package(clone):
     clone.build()
     for name in ("mytensor/gone.py", "mytensor/widget/gone.js", "mytensor/_simt/libmytensor_simt.so.unfinished-1"):
         clone.write(f"lib/{name}", "")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "mytensor/__init__.py"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "mytensor/__init__.py", "mytensor_backend.pyi"):
         clone.write(name, (ROOT / name).read_text(encoding="utf-8"))
     clone.write("results/compare_cpu.json", "{}")
     status, said = clone.try_build("--quiet", "build", "--build-lib", "lib", MYTENSOR_SIMT="0")
@@ -219,6 +219,7 @@ def test_leftovers_are_in_no_package(clone):
     built = {path.relative_to(clone.folder / "lib").as_posix() for path in (clone.folder / "lib").rglob("*.*")}
     assert not [name for name in built if "gone" in name or "unfinished" in name or name.endswith("simt.so")]
     assert {"mytensor/_csrc/cuda/kernel.cu", "mytensor/_csrc/ops/answer.h", "mytensor/_build_check.py"} <= built
+    assert "mytensor_backend-stubs/__init__.pyi" in built
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ WRONG = {
     "mypy": ("mytensor/bad.py", 'x: int = "text"\n'),
     "clang-format": ("csrc/cpu/bad.cpp", "int  f( ) {return 1 ;}\n"),
 }
-OF_SCRIPTS = ("notebooks.py check", "book.py check", "readme.py check")  # below
+OF_SCRIPTS = ("stubs.py check", "notebooks.py check", "book.py check", "readme.py check")  # below
 
 
 def test_every_piece_of_make_lint_is_tried_here():
@@ -76,6 +76,22 @@ def test_make_lint_fails_where_something_is_wrong(tmp_path, what):
         (tmp_path / name).rename((tmp_path / name).with_suffix(ending))
         name = str(pathlib.PurePath(name).with_suffix(ending))
         assert status() != 0, ending
+
+
+def test_stubs_check_fails_where_the_stub_is_stale(tmp_path, capsys):
+    pytest.importorskip("pybind11_stubgen")
+    tool = load("stubs")
+    assert tool.main(["check"]) == 0
+    text = tool.STUB.read_text(encoding="utf-8")
+    tool.STUB = tmp_path / tool.STUB.name
+    tool.STUB.write_text(text.replace("def relu(x:", "def relu(y:"), encoding="utf-8")
+    assert tool.main(["check"]) == 1
+    assert "scripts/stubs.py write" in capsys.readouterr().err
+
+
+def test_the_stub_is_the_same_on_every_machine():
+    text = (ROOT / "mytensor_backend.pyi").read_text(encoding="utf-8")
+    assert " at 0x" not in text and str(ROOT) not in text
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from stub_build import COMPILER, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "mytensor_backend.pyi")
 FOLDERS = ("csrc", "mytensor", "results")
 
 
@@ -91,7 +91,9 @@ def test_its_wheel_is_the_clones(handed_out):
 def test_the_wheel_holds_the_package_the_sources_the_results_and_the_libraries(handed_out):
     inside = {name for name in handed_out.direct if ".dist-info/" not in name}
     wanted = {name for name in handed_out.needed if name.startswith("mytensor/")}
-    wanted |= {f"mytensor/_{name}" for name in handed_out.needed if name.startswith(("csrc/", "results/"))}
+    wanted.add("mytensor_backend-stubs/__init__.pyi")
+    sources = {name for name in handed_out.needed if name.startswith(("csrc/", "results/"))} - {"csrc/cuda/README.md"}
+    wanted |= {f"mytensor/_{name}" for name in sources}
     libraries = {name for name in inside if name.endswith(".so")}
     assert inside - libraries == wanted
     names = {pathlib.PurePath(name).name.partition(".")[0] for name in libraries}

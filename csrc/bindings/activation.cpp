@@ -9,8 +9,8 @@ void bind_activation(py::module_& m) {
     def_op(m, "relu", &relu, "max(x, 0), element by element; NaN stays NaN. x: any shape, float32 or float64.",
            py::arg("x"));
     def_op(m, "relu_backward", &relu_backward,
-           "The gradient of relu's input: upstream where output, which relu returned, is positive, else 0. All of one "
-           "shape.",
+           "The gradient of relu's input: "
+           "upstream where output, which relu returned, is positive, else 0. All of one shape.",
            py::arg("upstream"), py::arg("output"));
     def_op(m, "neg", &neg, "-x, element by element. x: any shape; any dtype but uint8.", py::arg("x"));
     def_op(m, "abs", &abs, "|x|, element by element. x: any shape; any dtype but uint8.", py::arg("x"));

@@ -26,11 +26,11 @@ void bind_arithmetic(py::module_& m) {
     def_binary<&mul>(m, "mul", "a * b, broadcast. One dtype, any; integers wrap around.");
     def_binary<&div>(m, "div", "a / b, broadcast. float32 or float64.");
     def_binary<&div_trunc>(m, "div_trunc",
-                           "a / b cut toward zero, broadcast. One dtype, any; ValueError where a whole number is "
-                           "divided by 0.");
+                           "a / b cut toward zero, broadcast. "
+                           "One dtype, any; ValueError where a whole number is divided by 0.");
     def_binary<&div_floor>(m, "div_floor",
-                           "The largest whole number that is not above a / b, broadcast. One dtype, any; ValueError "
-                           "where a whole number is divided by 0.");
+                           "The largest whole number that is not above a / b, broadcast. "
+                           "One dtype, any; ValueError where a whole number is divided by 0.");
     def_binary<&pow>(m, "pow", "a to the power of b, broadcast. One dtype, any; integers wrap around.");
     def_binary<&maximum>(m, "maximum", "The larger of a and b, broadcast; NaN where one of them is NaN.");
     def_binary<&minimum>(m, "minimum", "The smaller of a and b, broadcast; NaN where one of them is NaN.");

@@ -53,11 +53,10 @@ void bind_build(py::module_& m) {
     m.def("build_info", &build_info,
           "How this extension was built: source_hash, compiler, flags, kernel_flags, arch, cpu_features (list), "
           "simt_flags (of the emulator's kernels: fast | watched), cuda (str or None).");
-    m.def(
-        "cuda_info", &cuda_info,
-        "Which GPUs there are: built (bool), runtime_version, driver_version (None: no driver), gpus (list of name, "
-        "compute_capability, "
-        "total_memory in bytes), problem (why the first of them cannot be used, or why there is none; None: it can).");
+    m.def("cuda_info", &cuda_info,
+          "Which GPUs there are: built (bool), runtime_version, driver_version (None: no driver), "
+          "gpus (list of name, compute_capability, total_memory in bytes), "
+          "problem (why the first of them cannot be used, or why there is none; None: it can).");
 }
 
 }  // namespace mt

@@ -53,9 +53,8 @@ std::string cpu_problem() {
     if (missing.empty()) return "";
     return "mytensor_backend was built for another CPU (" + std::string(build_facts().arch) + "): this one lacks " +
            missing +
-           ". Rebuild it here with `make setup` or `pip install -e .`; MYTENSOR_ARCH=x86-64-v3 in the environment "
-           "builds it for "
-           "most CPUs since 2013.";
+           ". Rebuild it here with `make setup` or `pip install -e .`; "
+           "MYTENSOR_ARCH=x86-64-v3 in the environment builds it for most CPUs since 2013.";
 }
 
 }  // namespace mt

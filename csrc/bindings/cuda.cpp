@@ -109,11 +109,10 @@ void bind_cuda(py::module_& m) {
         "nvtx_annotate_ops", [](bool enabled) { return cuda::annotates_ops.exchange(enabled); }, py::arg("enabled"),
         "Whether each op stands in a range of its name; returns what was set before.");
 
-    m.def(
-        "explain_cuda", &explain, py::arg("runtime_version"), py::arg("driver_version"), py::arg("architectures"),
-        py::arg("gpus"), py::arg("error") = "", py::arg("is_forked") = false,
-        "Why device cuda does not work given these facts, and what to do; '' if it does. Versions: 1000 * major + 10 * "
-        "minor; architectures: '80 90'; gpus: (name, major, minor).");
+    m.def("explain_cuda", &explain, py::arg("runtime_version"), py::arg("driver_version"), py::arg("architectures"),
+          py::arg("gpus"), py::arg("error") = "", py::arg("is_forked") = false,
+          "Why device cuda does not work given these facts, and what to do; '' if it does. "
+          "Versions: 1000 * major + 10 * minor; architectures: '80 90'; gpus: (name, major, minor).");
 }
 
 }  // namespace mt

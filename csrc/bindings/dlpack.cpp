@@ -98,8 +98,8 @@ DType dtype_from(const DLTensor& tensor) {
     }
     if (tensor.type_code == kBool && tensor.type_bits == 8 && tensor.type_lanes == 1) return DType::uint8;
     throw TypeError(message("from_dlpack: the elements are ", name_of_type(tensor),
-                            ", which has no NDArray type; the types are float32, float64, int64, int32, uint8: convert "
-                            "the array first, in torch with .float()"));
+                            ", which has no NDArray type; the types are float32, float64, int64, int32, uint8: "
+                            "convert the array first, in torch with .float()"));
 }
 
 void require_contiguous(const DLTensor& tensor, const Shape& shape) {
@@ -201,8 +201,8 @@ NDArray take(const py::object& capsule) {
         require<BufferError>(managed->major == kMajorVersion, "from_dlpack: got DLPack of version ", managed->major,
                              ".", managed->minor, "; wanted version ", kMajorVersion);
         require<BufferError>((managed->flags & kReadOnly) == 0,
-                             "from_dlpack: the array is read-only, and ours can always be written to; mytensor.tensor "
-                             "copies it");
+                             "from_dlpack: the array is read-only, and ours can always be written to; "
+                             "mytensor.tensor copies it");
     }
     const DLTensor& tensor = managed->tensor;
     require<ValueError>(tensor.device_type == kHost || tensor.device_type == kCuda,
@@ -217,8 +217,8 @@ NDArray take(const py::object& capsule) {
     const size_t bytes = static_cast<size_t>(checked_size(shape, item_size(dtype))) * item_size(dtype);
     char* data = static_cast<char*>(tensor.data) + tensor.byte_offset;
     require<ValueError>(bytes == 0 || reinterpret_cast<uintptr_t>(data) % item_size(dtype) == 0,
-                        "from_dlpack: the array's elements do not begin at multiples of their size in memory; hand "
-                        "over a copy of it");
+                        "from_dlpack: the array's elements do not begin at multiples of their size in memory; "
+                        "hand over a copy of it");
 
     const auto release = [managed] {
         if (managed->deleter != nullptr) managed->deleter(managed);

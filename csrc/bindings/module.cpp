@@ -61,9 +61,8 @@ void translate_exceptions(std::exception_ptr pointer) {
 bool is_main_interpreter() { return PyInterpreterState_Get() == PyInterpreterState_Main(); }
 
 constexpr const char* kNotMainInterpreter =
-    "mytensor_backend works in a process's main interpreter alone, and this is a sub-interpreter; import it in the "
-    "main "
-    "one (mod_wsgi: WSGIApplicationGroup %{GLOBAL}), or in a process of its own.";
+    "mytensor_backend works in a process's main interpreter alone, and this is a sub-interpreter; "
+    "import it in the main one (mod_wsgi: WSGIApplicationGroup %{GLOBAL}), or in a process of its own.";
 
 }  // namespace
 
@@ -93,7 +92,13 @@ PYBIND11_MODULE(mytensor_backend, m) {
         "What the emulator (device simt) found wrong with a kernel.";
     pybind11::register_exception<mt::CudaError>(m, "CudaError", PyExc_RuntimeError).doc() =
         "What the CUDA runtime reports (device cuda).";
-    m.doc() = "The compiled backend of mytensor: arrays and the kernels that work on them.";
+    m.doc() =
+        "The compiled backend of mytensor: arrays and the kernels that work on them.\n\n"
+        "An op takes NDArrays and returns new ones. "
+        "A name that ends in _ writes into its first argument and bumps its storage's version. "
+        "A window's size, stride, padding and dilation are ints or pairs (h, w). "
+        "All floating arguments of a call share one dtype, float32 or float64. An empty batch works.\n\n"
+        "Handed mytensor.Tensors, an op that has a derivative records the graph and returns Tensors.";
     pybind11::register_exception_translator(&mt::translate_exceptions);
     m.def(
         "set_tensor_handler", [](pybind11::object handler) { mt::tensor_handler() = std::move(handler); },

@@ -17,10 +17,9 @@ DType dtype_from_numpy(const py::dtype& dtype) {
         if (name == name_of(candidate)) return candidate;
     }
     if (name == "bool") return DType::uint8;
-    throw TypeError(
-        message("a numpy array of dtype ", name,
-                " has no NDArray type; the types are float32, float64, int64, int32, uint8: convert it with "
-                "array.astype(numpy.float32), say"));
+    throw TypeError(message("a numpy array of dtype ", name,
+                            " has no NDArray type; the types are float32, float64, int64, int32, uint8: "
+                            "convert it with array.astype(numpy.float32), say"));
 }
 
 // The owner is a Python object, so letting go of it needs the GIL, which a kernel may have released.
@@ -109,8 +108,8 @@ void bind_ndarray(py::module_& m) {
                 return a.to(parse_device(device), non_blocking);
             },
             py::arg("device"), py::arg("non_blocking") = false, py::call_guard<py::gil_scoped_release>(),
-            "A copy on another device; itself if it is there already. non_blocking: a copy between a GPU and pinned "
-            "memory is queued on the current stream and not waited for.")
+            "A copy on another device; itself if it is there already. "
+            "non_blocking: a copy between a GPU and pinned memory is queued on the current stream and not waited for.")
         .def("pin_memory", &NDArray::pin, py::call_guard<py::gil_scoped_release>(),
              "A copy in pinned memory of the CPU; itself if it is pinned.")
         .def_property_readonly("is_pinned", &NDArray::is_pinned, "Whether it lies in pinned memory of the CPU.")

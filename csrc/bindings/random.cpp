@@ -23,8 +23,8 @@ void def_draw(py::module_& m, const char* op, const char* first, const char* sec
 
 void bind_random(py::module_& m) {
     def_draw<&uniform>(m, "uniform", "low", "high",
-                       "Numbers drawn uniformly from [low, high). Element i of a float32 array comes from "
-                       "Philox4x32-10's counter offset + i // 4, "
+                       "Numbers drawn uniformly from [low, high). "
+                       "Element i of a float32 array comes from Philox4x32-10's counter offset + i // 4, "
                        "of a float64 array from offset + i // 2; seed is the key.");
     def_draw<&normal>(m, "normal", "mean", "std",
                       "Numbers drawn from the normal distribution, by Box-Muller from the same counters as uniform's.");
@@ -32,8 +32,8 @@ void bind_random(py::module_& m) {
         "philox",
         [](const cpu::PhiloxCounter& counter, const cpu::PhiloxKey& key) { return cpu::philox(counter, key); },
         py::arg("counter"), py::arg("key"),
-        "Philox4x32-10 itself: four 32-bit words from a counter of four and a key of two, least significant first. All "
-        "draws are made of it.");
+        "Philox4x32-10 itself: four 32-bit words from a counter of four and a key of two, least significant first. "
+        "All draws are made of it.");
 }
 
 }  // namespace mt

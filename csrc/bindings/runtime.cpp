@@ -107,8 +107,8 @@ std::vector<std::string> ops_with_kernels() {
 void bind_runtime(py::module_& m) {
     m.def("memory_mode", &memory_mode_name);
     m.def("set_memory_mode", &set_memory_mode_by_name, py::arg("mode"),
-          "'caching' reuses freed blocks, 'plain' returns them to the system, 'debug' fills new blocks with NaN "
-          "between red zones.");
+          "'caching' reuses freed blocks, 'plain' returns them to the system, "
+          "'debug' fills new blocks with NaN between red zones.");
     m.def("memory_stats", &memory_stats_dict, py::arg("device") = "cpu",
           "Bytes allocated and reserved, their peaks, and how many requests the cache served. device: also 'pinned'.");
     m.def(
@@ -136,18 +136,18 @@ void bind_runtime(py::module_& m) {
         },
         py::arg("threads"));
     m.def("fma_peak", &cpu::fma_peak, py::arg("seconds") = 0.5, py::call_guard<py::gil_scoped_release>(),
-          "Floating-point operations a second of all threads together, on float32 numbers that stay in registers: the "
-          "CPU's ceiling for a product, measured for about so many seconds.");
+          "Floating-point operations a second of all threads together, on float32 numbers that stay in registers: "
+          "the CPU's ceiling for a product, measured for about so many seconds.");
 
     m.def("ops_with_kernels", &ops_with_kernels, "The ops that have several kernels to choose from.");
     m.def("kernels", &kernel_list, py::arg("op"), py::arg("device") = py::none(),
-          "The kernels of an op, of one device or of all: name, device, one sentence (description), whether it is the "
-          "one that serves (selected), the compute capability it needs (oldest_gpu; None on the CPU).");
-    m.def(
-        "kernel_for", &kernel_for, py::arg("op"), py::arg("compute_capability"), py::arg("device") = "cuda",
-        "The name of the kernel that a GPU of this compute capability, (major, minor), computes `op` by: the selected "
-        "one, else the first of the device's list that runs there. NotImplementedError: there is none, or the "
-        "selected one needs a newer GPU. No GPU is asked.");
+          "The kernels of an op, of one device or of all: name, device, one sentence (description), "
+          "whether it is the one that serves (selected), "
+          "the compute capability it needs (oldest_gpu; None on the CPU).");
+    m.def("kernel_for", &kernel_for, py::arg("op"), py::arg("compute_capability"), py::arg("device") = "cuda",
+          "The name of the kernel that a GPU of this compute capability, (major, minor), computes `op` by: "
+          "the selected one, else the first of the device's list that runs there. "
+          "NotImplementedError: there is none, or the selected one needs a newer GPU. No GPU is asked.");
     m.def("_kernel_of_list", &kernel_of_list, py::arg("kernels"), py::arg("selected"), py::arg("capability"));
     m.def(
         "select_kernel", [](const std::string& op, const std::string& name) { kernel_table(op).select(name); },

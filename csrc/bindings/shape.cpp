@@ -19,8 +19,8 @@ void bind_shape(py::module_& m) {
     def_op(m, "index_select", &index_select, "x (N, ...), index int64 (B,) -> (B, ...): row i is x's row index[i].",
            py::arg("x"), py::arg("index"));
     def_op(m, "index_select_backward", &index_select_backward,
-           "upstream (B, ...), index int64 (B,) -> shape (N, ...): row r is the sum of the upstream rows whose index "
-           "is r.",
+           "upstream (B, ...), index int64 (B,) -> shape (N, ...): "
+           "row r is the sum of the upstream rows whose index is r.",
            py::arg("upstream"), py::arg("index"), py::arg("shape"));
 }
 

@@ -140,9 +140,8 @@ void bind_simt(py::module_& m) {
           "The launches recorded since the last call, as mytensor.simt reads them.");
     m.def("simt_call", &call, py::arg("library"), py::arg("function"), py::arg("arrays"),
           py::arg("numbers") = std::vector<double>{},
-          "Calls an extern \"C\" function (std::vector<NDArray>& arrays, const std::vector<double>& numbers) of a "
-          "library "
-          "of kernels built for the emulator.");
+          "Calls an extern \"C\" function (std::vector<NDArray>& arrays, const std::vector<double>& numbers) "
+          "of a library of kernels built for the emulator.");
 }
 
 }  // namespace mt

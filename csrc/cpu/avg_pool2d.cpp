@@ -1,7 +1,7 @@
-// Kernels:
-//   avg_pool2d: the windows of several neighbouring outputs are added up at once; lane j holds the sum of output j.
+// Average pooling. The kernels:
 //
-//   avg_pool2d_backward: each upstream element, divided, is added to the whole of its window.
+//   avg_pool2d            the windows of several neighbouring outputs are added up at once; lane j: the sum of output j
+//   avg_pool2d_backward   each upstream element, divided, is added to the whole of its window
 //
 // Both give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number of
 // threads.

@@ -1,9 +1,11 @@
 // 2-D convolution and its gradients: a ladder of kernels, one file a rung, each with the same three functions.
 //
-//   direct         conv2d_direct.cpp        the register tile of tile.h slides over a padded image; the columns are
-//   never made im2col_gemm    conv2d_im2col_gemm.cpp   image by image: im2col by rows, then the fast matrix product
-//   im2col_naive   conv2d_im2col_naive.cpp  im2col element by element, the columns of the whole batch in memory, then
-//   three plain loops loops          conv2d_loops.cpp         the definition: seven loops
+//   direct         conv2d_direct.cpp         the register tile of tile.h slides over a padded image; the columns are
+//                                            never made
+//   im2col_gemm    conv2d_im2col_gemm.cpp    image by image: im2col by rows, then the fast matrix product
+//   im2col_naive   conv2d_im2col_naive.cpp   im2col element by element, the columns of the whole batch in memory, then
+//                                            three plain loops
+//   loops          conv2d_loops.cpp          the definition: seven loops
 //
 // input (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) or null, output and upstream (N, O, H', W').
 #pragma once

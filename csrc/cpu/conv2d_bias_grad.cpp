@@ -1,7 +1,7 @@
 // The bias gradient of a convolution. The kernel:
 //
 //   plane_sums   each image's channel is summed by vectors, several sums at a time; the images' sums are added in
-//   order, in float64
+//                order, in float64
 #include "../ops/conv2d.h"
 #include "parallel.h"
 #include "simd.h"

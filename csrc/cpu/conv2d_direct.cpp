@@ -9,9 +9,9 @@
 //
 //   forward       a tile is a few output channels x a few vectors of pixels
 //   input_grad    the same function: the input's gradient is a convolution of upstream with the weight turned by 180
-//   degrees weight_grad   a tile is a few output channels x a few kernel elements, and each of its sums is a vector,
-//   whose lanes hold the sums over every
-//                 16th pixel (float32, AVX-512) until they are added up at the end
+//                 degrees
+//   weight_grad   a tile is a few output channels x a few kernel elements, and each of its sums is a vector, whose
+//                 lanes hold the sums over every 16th pixel (float32, AVX-512) until they are added up at the end
 //
 // A stride other than 1 would scatter a vector's pixels, and rows shorter than half a vector would waste most of its
 // lanes: im2col_gemm does these.

@@ -1,5 +1,5 @@
-// The definition of convolution, and of its gradients: seven loops around one line. With h = y * stride - padding + r *
-// dilation and w likewise,
+// The definition of convolution, and of its gradients: seven loops around one line. With
+// h = y * stride - padding + r * dilation and w likewise,
 //
 //   output[n][o][y][x]       += weight[o][c][r][s]    * input[n][c][h][w]
 //   input_grad[n][c][h][w]   += weight[o][c][r][s]    * upstream[n][o][y][x]

@@ -1,11 +1,10 @@
-// Kernels:
-//   cross_entropy_log_sum_exp: log sum exp(x) = m + log sum exp(x - m). With the maximum as m no exponent is positive,
-//   so nothing overflows.
+// Cross entropy. The kernels:
 //
-//   cross_entropy_naive: log sum exp(x), computed just so; infinite as soon as one exp is.
-//
-//   cross_entropy_backward: softmax minus the one-hot target. The softmax is exp(x - log_sum_exp), so the forward pass
-//   need not keep it.
+//   cross_entropy_log_sum_exp   log sum exp(x) = m + log sum exp(x - m). With the maximum as m no exponent is positive,
+//                               so nothing overflows
+//   cross_entropy_naive         log sum exp(x), computed just so; infinite as soon as one exp is
+//   cross_entropy_backward      softmax minus the one-hot target. The softmax is exp(x - log_sum_exp), so the forward
+//                               pass need not keep it
 //
 // How slices (here: the logits of one item) are walked by registers: slices.h.
 #include "../ops/cross_entropy.h"

@@ -1,11 +1,10 @@
 // General matrix multiplication (GEMM), C = A . B or C += A . B, at the speed of the CPU. Three ideas:
 //
-//   tiles     a tile of C is kept in registers while its sum runs (tile.h)
-//   packing   A and B are first copied into panels, in the order in which the inner loop reads them: one contiguous
-//   stream each. A transposed matrix
-//             is just another way to read while packing
-//   blocking  the sum is cut into pieces of kInnerBlock, and tiles are visited so that the panels in use stay in the
-//   caches
+//   tiles      a tile of C is kept in registers while its sum runs (tile.h)
+//   packing    A and B are first copied into panels, in the order in which the inner loop reads them: one contiguous
+//              stream each. A transposed matrix is just another way to read while packing
+//   blocking   the sum is cut into pieces of kInnerBlock, and tiles are visited so that the panels in use stay in the
+//              caches
 //
 // The parts are separate functions, so that the caller decides what runs in parallel: matmul.cpp shares out panels and
 // tiles of one product, conv2d_im2col_gemm.cpp gives each thread images of its own.

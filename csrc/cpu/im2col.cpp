@@ -1,8 +1,7 @@
 // im2col and col2im. The kernels:
 //
 //   rows    a row of the image, seen through one element of the kernel, is again a row: whole rows are copied (im2col)
-//   or added (col2im), and
-//           where the padding begins and ends is worked out once a row
+//           or added (col2im), and where the padding begins and ends is worked out once a row
 //   naive   one flat index for each element that is written; division and remainder take it apart
 #include "im2col.h"
 

@@ -1,11 +1,10 @@
-// Kernels:
-//   max_pool2d_naive: each output's window is walked, row by row; the best so far is replaced by what is larger.
+// Max pooling. The kernels:
 //
-//   max_pool2d_vectorised: the same for several neighbouring outputs at once. Lane j holds the best so far of output j,
-//   and where it stood.
-//
-//   max_pool2d_backward: each upstream element is added to the gradient at its index; for 2x2 windows, which share no
-//   element, every element of the gradient is written once instead.
+//   max_pool2d_naive        each output's window is walked, row by row; the best so far is replaced by what is larger
+//   max_pool2d_vectorised   the same for several neighbouring outputs at once. Lane j holds the best so far of output
+//                           j, and where it stood
+//   max_pool2d_backward     each upstream element is added to the gradient at its index; for 2x2 windows, which share
+//                           no element, every element of the gradient is written once instead
 //
 // All of them give whole (H, W) planes to threads, so overlapping windows add up in the same order whatever the number
 // of threads.

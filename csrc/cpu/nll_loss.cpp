@@ -1,10 +1,9 @@
-// Kernels:
-//   nll_loss: reads one log-probability an item, that of its target class.
+// Negative log-likelihood. The kernels:
 //
-//   nll_loss_backward: zeroes the gradient and writes one element an item.
-//
-//   reduce_losses: adds up the items' losses, in order and in double precision, so with the same bits for any number of
-//   threads.
+//   nll_loss            reads one log-probability an item, that of its target class
+//   nll_loss_backward   zeroes the gradient and writes one element an item
+//   reduce_losses       adds up the items' losses, in order and in double precision, so with the same bits for any
+//                       number of threads
 #include "../ops/nll_loss.h"
 
 #include "losses.h"

@@ -2,8 +2,7 @@
 //
 //   elements   one thread an element; a warp reads and writes 32 neighbours, 128 bytes
 //   float4     one thread four neighbouring elements, with one 16-byte load and store: a quarter of the instructions
-//   for
-//              the same bytes
+//              for the same bytes
 //
 // The other functions have the first rung only.
 #include "../ops/activation.h"

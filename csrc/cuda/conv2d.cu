@@ -3,9 +3,9 @@
 //   naive           one thread a number of the result: the definition
 //   im2col_gemm     the windows copied out as columns, then the tiled matrix product: each number travels kh * kw times
 //   implicit_gemm   the same product, its tiles gathered from the image: no columns in memory (conv2d_implicit_gemm.cu)
-//   tensor_core     as implicit_gemm, multiplied by the tensor cores in tf32 (conv2d_implicit_gemm.cu) direct few
-//   channels: weights in shared memory, a thread takes 8 channels          (conv2d_direct.cu) by_shape        direct
-//   for few channels, implicit_gemm for many
+//   tensor_core     as implicit_gemm, multiplied by the tensor cores in tf32 (conv2d_implicit_gemm.cu)
+//   direct          few channels: weights in shared memory, a thread takes 8 channels (conv2d_direct.cu)
+//   by_shape        direct for few channels, implicit_gemm for many
 //
 // input (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) or null, output and upstream (N, O, H', W').
 #include "conv2d.h"

@@ -3,10 +3,10 @@
 //
 // Every rung takes every geometry: any kernel, stride, padding, dilation and groups. One product is
 //
-//   output[n][o][y][x] += weight[o][c][r][s] * input[n][c'][h][w],   h = y * stride.h - padding.h + r * dilation.h, w
-//   likewise
+//   output[n][o][y][x] += weight[o][c][r][s] * input[n][c'][h][w]
 //
-// where o lies in group g and c' is its input channel c. Each gradient has another of the three arrays on the left.
+// where o lies in group g and c' is its input channel c; h = y * stride.h - padding.h + r * dilation.h, and w likewise.
+// Each gradient has another of the three arrays on the left.
 #pragma once
 
 #include "../ops/conv2d.h"

@@ -2,11 +2,9 @@
 //
 //   naive         one thread an item, and the formula as it stands: exp of the logits themselves, which overflows
 //   log_sum_exp   the maximum is taken off before exp, so nothing overflows; a warp an item: its lanes read
-//   neighbouring
-//                 classes and find maximum and sum through shuffles. The logits are read twice
+//                 neighbouring classes and find maximum and sum through shuffles. The logits are read twice
 //   online        maximum and sum in one pass (Milakov and Gimelshein, "Online normalizer calculation for softmax",
-//   2018):
-//                 when a larger maximum turns up, the sum so far is scaled down to it. The logits are read once
+//                 2018): when a larger maximum turns up, the sum so far is scaled down to it. The logits are read once
 //
 // and of its derivative, softmax minus the one-hot target: naive (one thread an item) and warp.
 #include "../ops/cross_entropy.h"

@@ -2,8 +2,7 @@
 //
 //   pixels   one thread a pixel and channel: reads a byte, writes four
 //   four     one thread four neighbouring pixels of a row: one float4 is written, and what they have in common (the
-//   image,
-//            the row, the channel's mean) is worked out once
+//            image, the row, the channel's mean) is worked out once
 #include "../ops/gather_batch.h"
 #include "launch.h"
 

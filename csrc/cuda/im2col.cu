@@ -5,8 +5,8 @@
 //   atomic      (col2im) every element of the columns adds itself to its pixel
 //   gather      (col2im) every pixel collects its sum: no two threads write one place, so the bits are always the same
 //
-// image (N, C, H, W); columns (N, C * kh * kw, L), L = windows.h * windows.w: column l of an image is its window l, row
-// (c, r, s) the window's element in channel c, row r, column s.
+// image (N, C, H, W); columns (N, C * kh * kw, L), L = windows.h * windows.w: column l of an image is its window l,
+// row (c, r, s) the window's element in channel c, row r, column s.
 #include "../ops/im2col.h"
 #include "launch.h"
 

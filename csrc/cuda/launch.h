@@ -1,5 +1,5 @@
-// What every kernel file includes, and the only thing in it that is not plain CUDA. nvcc knows kernel<<<grid,
-// block>>>(...), the host compiler does not; so kernels are started by
+// What every kernel file includes, and the only thing in it that is not plain CUDA. nvcc knows
+// kernel<<<grid, block>>>(...), the host compiler does not; so kernels are started by
 //
 //     launch(kernel, grid, block, shared_bytes, arguments...);
 //     launch_cooperative(kernel, grid, block, shared_bytes, arguments...);   // the grid may synchronise

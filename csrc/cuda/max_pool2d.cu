@@ -2,11 +2,10 @@
 //
 //   naive    one thread an output: it walks over its window
 //   float4   2x2 windows, two apart: one thread two neighbouring outputs, whose windows are two float4, one above the
-//   other
+//            other
 //
 //   gather   (derivative) one thread an element of the input: it looks at the windows that hold it and adds what
-//   belongs to
-//            those whose maximum it was. No two threads write one place: the same bits every time
+//            belongs to those whose maximum it was. No two threads write one place: the same bits every time
 //   atomic   (derivative) one thread an output adds its upstream element at its index
 //
 // input (N, C, H, W); output and indices (N, C, OH, OW); an index is h * W + w, int64 or int32. A plane is one image's

@@ -3,7 +3,7 @@
 //   nll_loss            one thread an item reads the log-probability of its target
 //   nll_loss_backward   one thread an element of the gradient: the target's, or 0
 //   reduce_losses       naive: one thread adds all items; one_block: 256 threads every 256th item, then each other's
-//   sums
+//                       sums
 #include "../ops/nll_loss.h"
 #include "losses.h"
 

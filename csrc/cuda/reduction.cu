@@ -3,10 +3,9 @@
 //   naive       one thread a result: it walks over all elements by itself. The sum of a whole array is the work of one
 //               thread, and neighbouring threads read far apart
 //   two_stage   the elements of a result are cut into chunks, a block each. Its threads read neighbours and combine
-//   what
-//               they have through shuffles (last dimension reduced) or shared memory (last dimension kept); a second
-//               launch combines the chunks. The chunks depend on the shape alone and everything is combined in a fixed
-//               order: the same bits every time, without atomics
+//               what they have through shuffles (last dimension reduced) or shared memory (last dimension kept); a
+//               second launch combines the chunks. The chunks depend on the shape alone and everything is combined in
+//               a fixed order: the same bits every time, without atomics
 //
 // and of argmax: naive (one thread a result) and warp (32 threads a result, combined through shuffles).
 #include <limits>

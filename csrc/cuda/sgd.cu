@@ -3,8 +3,7 @@
 //   one_launch_a_tensor   a launch for every parameter: a small network has ten small ones, and starting a kernel takes
 //                         longer than any of them
 //   multi_tensor          one launch for all: the kernel's parameters carry a list of the tensors, and every block
-//   finds
-//                         its own there
+//                         finds its own there
 #include <algorithm>
 
 #include "../ops/sgd.h"

@@ -1,11 +1,9 @@
 // Ops that move elements and compute nothing. The rungs of permute:
 //
 //   naive   thread i writes element i of the output; where the dimensions change places, a warp reads 32 elements from
-//   32
-//           places far apart
+//           32 places far apart
 //   tiled   a block takes a tile of 32 x 32 elements into shared memory, in the order of the input, and writes it in
-//   the
-//           order of the output: both sides go along neighbours
+//           the order of the output: both sides go along neighbours
 //
 // and of cat, narrow and narrow_backward, which move contiguous slabs:
 //

@@ -1,10 +1,9 @@
-// softmax, log_softmax, their derivatives, and logsumexp, along the middle dimension of (outer, length, inner). The
-// rungs:
+// softmax, log_softmax, their derivatives, and logsumexp, along the middle dimension of (outer, length, inner).
+// The rungs:
 //
 //   naive   one thread a slice: where the slices are rows (inner is 1), a warp's threads read from 32 rows at once
 //   warp    32 threads a slice: they read neighbours, and find maximum and sum through shuffles. Slices that are
-//   columns
-//           stay with one thread each: there, neighbouring threads have neighbouring columns
+//           columns stay with one thread each: there, neighbouring threads have neighbouring columns
 //
 // The kernels are written once, for a Team of either size (team.h).
 #include "../ops/softmax.h"

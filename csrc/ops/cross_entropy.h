@@ -10,10 +10,10 @@
 
 namespace mt {
 
-// logits (N, C, ...), target int64 (N, ...), weight (C,) or all 1. With s = label_smoothing, lse = log(sum over c of
-// exp(logits[n, c])), item n's loss is
-//     (1 - s) * weight[target[n]] * (lse - logits[n, target[n]]) + s / C * sum over c of weight[c] * (lse - logits[n,
-//     c]),
+// logits (N, C, ...), target int64 (N, ...), weight (C,) or all 1. With s = label_smoothing and
+// lse = log(sum over c of exp(logits[n, c])), item n's loss is
+//     (1 - s) * weight[target[n]] * (lse - logits[n, target[n]])
+//     + s / C * sum over c of weight[c] * (lse - logits[n, c]),
 // or 0 where target is ignore_index. Returns the loss, (N, ...) for reduction "none", () for "mean" and "sum";
 // log_sum_exp (N, ...); and total_weight (): the sum of weight[target[n]] over the items that count, by which "mean"
 // divides (NaN when there are none, as in torch).

@@ -53,8 +53,9 @@ NDArray compute_quotient(const BinaryTable& table, const NDArray& a, const NDArr
         const NDArray zero = array_of(table.op(), Number{false, 0.0, 0}, b.dtype(), b.device());
         const NDArray has_zero = amax(eq(b, zero), {}, false).to(Device::cpu);
         require<ValueError>(*has_zero.data<uint8_t>() == 0, table.op(), ": b (", describe(b),
-                            ") holds a 0, and whole numbers cannot be divided by it; convert both to floating numbers "
-                            "first, .float() on a Tensor, or put another number for 0");
+                            ") holds a 0, and whole numbers cannot be divided by it; "
+                            "convert both to floating numbers first, .float() on a Tensor, "
+                            "or put another number for 0");
     }
     return compute(table, a, b, a.dtype());
 }

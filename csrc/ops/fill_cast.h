@@ -11,9 +11,10 @@ NDArray full(const Shape& shape, const Number& value, DType dtype, Device device
 NDArray fill_(NDArray& destination, const Number& value);  // in place; bumps the version
 
 // A copy of x with elements of another dtype.
-//   floating -> integer   cut toward zero; beyond the integer's range, its nearest bound (300.0 -> 255 in uint8); NaN
-//   -> 0 integer -> integer    modulo 2^bits, as numpy and torch (300 -> 44 in uint8) to floating           the nearest
-//   number; float64 beyond float32's range -> infinity
+//   floating -> integer   cut toward zero; beyond the integer's range, its nearest bound (300.0 -> 255 in uint8);
+//                         NaN -> 0
+//   integer -> integer    modulo 2^bits, as numpy and torch (300 -> 44 in uint8)
+//   to floating           the nearest number; float64 beyond float32's range -> infinity
 // torch leaves the first rule's out-of-range cases to the CPU it runs on; here they are the same everywhere.
 NDArray astype(const NDArray& x, DType dtype);
 

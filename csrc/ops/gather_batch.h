@@ -13,8 +13,7 @@ namespace mt {
 //
 // Augmentation, in torchvision's usual order (RandomCrop with padding, then RandomHorizontalFlip, then normalisation):
 //   crop   int64 (B, 2): row and column, 0 to 2 * padding, of the corner of the H x W window in the image that has
-//   `padding` pixels of value 0 (black,
-//          before normalisation) on each side. Without crop, padding must be 0.
+//          `padding` pixels of value 0 (black, before normalisation) on each side. Without crop, padding must be 0.
 //   flip   uint8 (B,): where it is not 0, the window is mirrored, left and right exchanged.
 NDArray gather_batch(const NDArray& images, const NDArray& index, const NDArray& mean, const NDArray& std,
                      const std::optional<NDArray>& flip, const std::optional<NDArray>& crop, int64_t padding);

@@ -6,9 +6,8 @@
 //   float64   elements 2c, 2c+1: f_0 from w0 and w1, f_1 from w2 and w3: ((w0 >> 5) * 2^26 + (w1 >> 6)) / 2^53
 //
 //   uniform   low + f * (high - low), rounded once and kept below high
-//   normal    from each pair (f_0, f_1), (f_2, f_3), with u = f_0 + 2^-24 (float64: 2^-53): mean + std * sqrt(-2 log u)
-//   * cos(2 pi f_1) and
-//             ... * sin(2 pi f_1)
+//   normal    from each pair (f_0, f_1), (f_2, f_3), with u = f_0 + 2^-24 (float64: 2^-53):
+//             mean + std * sqrt(-2 log u) * cos(2 pi f_1) and ... * sin(2 pi f_1)
 #pragma once
 
 #include "../ndarray/ndarray.h"

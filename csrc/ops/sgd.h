@@ -13,9 +13,10 @@ struct SgdSettings {
 };
 
 // One step of torch.optim.SGD for all parameters, in place; bumps the versions of parameters and velocities:
-//     gradient += weight_decay * parameter
-//     velocity  = first_step ? gradient : momentum * velocity + (1 - dampening) * gradient     (where momentum is not
-//     0) direction = nesterov ? gradient + momentum * velocity : velocity parameter -= lr * direction
+//     gradient  += weight_decay * parameter
+//     velocity   = first_step ? gradient : momentum * velocity + (1 - dampening) * gradient   (where momentum is not 0)
+//     direction  = nesterov ? gradient + momentum * velocity : velocity
+//     parameter -= lr * direction
 // The lists run in parallel; the arrays of one place agree in shape, all arrays in dtype (float32 or float64).
 // velocities may be empty where momentum is 0. The gradients are not changed.
 void sgd_step_(std::vector<NDArray>& parameters, const std::vector<NDArray>& gradients,

@@ -9,8 +9,7 @@
 namespace mt::simt {
 
 // Where this library's shared memory lies on the calling thread of the CPU: all its thread_local variables, which are
-// its
-// __shared__ arrays, stand together.
+// its __shared__ arrays, stand together.
 inline __attribute__((visibility("hidden"))) thread_local char simt_shared_anchor = 0;
 SIMT_UNSEEN void* shared_anchor() { return &simt_shared_anchor; }
 

@@ -29,7 +29,7 @@ class IndexSelect(Function):
         return backend.index_select_backward(upstream, index, ctx.shape)
 
 
-def index_select(x: Tensor, index: Tensor) -> Tensor:
+def index_select(x: Tensor, index: Tensor | NDArray) -> Tensor:
     """Rows (slices of dimension 0) in the order of a 1-D int64 index."""
     return IndexSelect.apply(x, index)
 

@@ -23,7 +23,8 @@ class NLLLoss(Function):
     @staticmethod
     def backward(ctx, upstream, *_):
         target, weight, total_weight = ctx.saved
-        return backend.nll_loss_backward(upstream, target, ctx.shape, weight, *ctx.options, total_weight)
+        reduction, ignore_index = ctx.options
+        return backend.nll_loss_backward(upstream, target, ctx.shape, weight, reduction, ignore_index, total_weight)
 
 
 class CrossEntropy(Function):

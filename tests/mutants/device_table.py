@@ -58,7 +58,14 @@ _BINARY = (
     "gt",
     "ge",
 )
-_REDUCTIONS = ("sum", "mean", "amax", "amin", "div_trunc", "div_floor")  # a divisor's zeros are looked for by a reduction
+_REDUCTIONS = (
+    "sum",
+    "mean",
+    "amax",
+    "amin",
+    "div_trunc",
+    "div_floor",
+)  # a divisor's zeros are looked for by a reduction
 _SOFTMAX = ("softmax", "log_softmax", "logsumexp", "softmax_backward", "log_softmax_backward")
 _LOSSES = ("cross_entropy", "cross_entropy_backward", "nll_loss", "nll_loss_backward", "reduce_losses")
 _TILED = ("matmul:tiled", "conv2d:im2col_gemm")

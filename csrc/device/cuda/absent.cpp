@@ -11,8 +11,8 @@ namespace {
 
 [[noreturn]] void throw_absent() {
     throw NotSupported(
-        "device 'cuda': mytensor was built without CUDA; install the CUDA toolkit (nvcc) and build again, or use "
-        "device 'simt', which runs the same kernels on the CPU");
+        "device 'cuda': mytensor was built without CUDA; install the CUDA toolkit (nvcc) and build again, "
+        "or use device 'simt', which runs the same kernels on the CPU");
 }
 
 }  // namespace

@@ -84,8 +84,8 @@ void check(cudaError_t error, const char* call) {
         text += kLost;
         if (!launches_block())
             text +=
-                " CUDA_LAUNCH_BLOCKING=1 in the environment, set before Python starts, makes the error appear at "
-                "the launch that causes it.";
+                " CUDA_LAUNCH_BLOCKING=1 in the environment, set before Python starts, "
+                "makes the error appear at the launch that causes it.";
     }
     throw CudaError(text);
 }

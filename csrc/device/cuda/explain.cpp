@@ -72,8 +72,8 @@ std::string explain(const Facts& facts) {
         return is_newer ? message(facts.error, ". ", newer_toolkit(facts), ". ", driver_advice(facts)) : facts.error;
     }
     if (facts.gpus.empty())
-        return "no GPU: the driver is here but shows none; is CUDA_VISIBLE_DEVICES set, or was the container started "
-               "without GPUs?";
+        return "no GPU: the driver is here but shows none; "
+               "is CUDA_VISIBLE_DEVICES set, or was the container started without GPUs?";
 
     const Gpu& gpu = facts.gpus.front();
     const int capability = 10 * gpu.capability_major + gpu.capability_minor;

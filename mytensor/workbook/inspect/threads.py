@@ -45,7 +45,7 @@ class Im2colThreads(Inspector):
         array = np.ascontiguousarray(image, dtype=np.float32)
         if array.ndim != 3:
             raise ValueError(f"Im2colThreads: got an image of shape {array.shape}; wanted (channels, height, width)")
-        size = [kernel_size, kernel_size] if isinstance(kernel_size, int) else list(kernel_size)
+        size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
         reads, writes = {}, {}
         for name in kernels:
             columns, launch = _record(name, array, size, padding)
@@ -55,7 +55,7 @@ class Im2colThreads(Inspector):
             kernels=list(kernels),
             kernel=kernels[0],
             shape=list(array.shape),
-            kernel_size=size,
+            kernel_size=list(size),
             matrix_shape=list(columns.shape),
             image=array.ravel().tolist(),
             columns=columns.ravel().tolist(),
@@ -105,11 +105,13 @@ class Im2colThreads(Inspector):
         return figure
 
 
-def _record(kernel: str, image: np.ndarray, kernel_size: list[int], padding: int) -> tuple[np.ndarray, simt.Launch]:
+def _record(
+    kernel: str, image: np.ndarray, kernel_size: tuple[int, int], padding: int
+) -> tuple[np.ndarray, simt.Launch]:
     """(columns, what one launch of the kernel did)."""
     x = backend.from_numpy(image[None].copy()).to("simt")
     with use_kernel("im2col", kernel), simt.trace() as trace:
-        columns = backend.im2col(x, tuple(kernel_size), padding=padding)
+        columns = backend.im2col(x, kernel_size, padding=padding)
     return columns.cpu().numpy()[0], trace.launches[0]
 
 

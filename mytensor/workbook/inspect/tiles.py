@@ -48,9 +48,9 @@ class TileWalk(Inspector):
         a, b = (np.ascontiguousarray(array, dtype=np.float32) for array in (a, b))
         if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
             raise ValueError(f"TileWalk: got a {a.shape} and b {b.shape}; wanted (m, k) and (k, n)")
-        on_simt = [backend.from_numpy(array).to("simt") for array in (a, b)]
+        a_on_simt, b_on_simt = (backend.from_numpy(array).to("simt") for array in (a, b))
         with use_kernel("matmul", KERNEL), simt.trace() as trace:
-            output = backend.matmul(*on_simt).cpu().numpy()
+            output = backend.matmul(a_on_simt, b_on_simt).cpu().numpy()
         walk = _Walk(trace.launches[0])
         super().__init__(
             shape=[a.shape[0], a.shape[1], b.shape[1]],

@@ -100,7 +100,9 @@ def build(group: list[DeviceMutant], folder: pathlib.Path, prelude: pathlib.Path
     sources = sorted({mutant.source or mutant.file for mutant in group})
     for source in sources:
         compile_kernel(cuda / source, folder / "csrc", flags_of("watched"), folder / f"{source}.o", prelude)
-    others = [path for path in sorted((OBJECTS / "watched" / "cuda").glob("*.o")) if path.stem not in sources]
+    # Objects of an earlier build may lie there too, of a source that is gone.
+    unchanged = {path.name for path in (CSRC / "cuda").glob("*.cu")} - set(sources)
+    others = [path for path in sorted((OBJECTS / "watched" / "cuda").glob("*.o")) if path.stem in unchanged]
     link_kernels(
         # The mutants first: of the templates that several objects have, the linker takes theirs.
         [*(folder / f"{source}.o" for source in sources), *others, OBJECTS / "emulator" / "simt" / "source_hash.cpp.o"],

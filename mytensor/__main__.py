@@ -17,7 +17,7 @@ from mytensor import doctor
 from mytensor.compare.causes import CAUSES, SCALINGS
 from mytensor.data import ImageDataset, cifar10, synthetic
 from mytensor.devices import choose_device, require_device
-from mytensor.files import claimed, to_json, write_whole
+from mytensor.files import claimed, write_json, write_whole
 from mytensor.settings import real, whole
 from mytensor.training import Recipe, Trainer, read_run
 
@@ -81,7 +81,7 @@ def _train(options: argparse.Namespace) -> int:
         "versions": doctor.versions(),
     }
     record |= {"commit": doctor.git_commit(), "cpu": doctor.cpu_model(), "threads": mt.get_num_threads()}
-    write_whole(options.out / HISTORY, f"{to_json(record | {'history': history}, indent=1)}\n".encode())
+    write_json(record | {"history": history}, options.out / HISTORY)
     _save_curve(history, train_set.source, options.out / CURVE)
     print(f"test accuracy {history[-1]['test_accuracy']:.2%} on {test_set.source} after {len(history)} epochs, "
           f"{sum(row['seconds'] for row in history):.1f} s of training")  # fmt: skip

@@ -21,6 +21,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -39,6 +40,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def _module(path: str) -> Any:
+    """A file of the package alone: the package needs the backend, which may not be compiled yet."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+files = _module("mytensor/files.py")
 FORMAT = "mytensor on a GPU 1"
 # Of this process alone: among the tests that it runs are this script's own.
 LOGS = Path(tempfile.gettempdir(), f"mytensor-gpu-{os.getpid()}")
@@ -503,20 +515,12 @@ def _backend_facts() -> dict[str, Any]:
         return {"cuda": {"problem": "the backend did not answer within a minute"}}
 
 
-def write(path: Path, record: dict[str, Any]) -> None:
-    """All of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
-
-
 def note_commit(folder: Path, commit: str | None) -> None:
     """A copy of a checkout has no history to ask: results without a commit get the one that was named."""
     for path in folder.glob("*_cuda.json") if commit else ():
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = files.from_json(path.read_bytes())
         if record.get("commit") is None:
-            write(path, record | {"commit": commit})
+            files.write_json(record | {"commit": commit}, path)
 
 
 def run_part(name: str, options: argparse.Namespace) -> Part:
@@ -533,7 +537,7 @@ def run_part(name: str, options: argparse.Namespace) -> Part:
         command = shlex.join(["python", "scripts/gpu.py", name])
         record = circumstances(options, command) | {"seconds": round(seconds, 1), "is_good": part.is_good}
         record |= {"table": part.lines, **part.facts}
-        write(options.out / f"gpu_{name}.json", record)
+        files.write_json(record, options.out / f"gpu_{name}.json")
         note_commit(options.out, options.commit)
     return part
 

@@ -23,10 +23,11 @@ from typing import Any
 import mytensor_backend as backend
 
 from mytensor.compare.causes import CAUSES, SCALINGS, UNTUNED_KERNELS, Assumptions, train
-from mytensor.compare.results import LAST_EPOCHS, check_entries, read_json, results_file, write_json
+from mytensor.compare.results import LAST_EPOCHS, check_entries, read_json, results_file
 from mytensor.data import ImageDataset, cifar10
 from mytensor.devices import require_device
 from mytensor.doctor import git_commit, machine, versions
+from mytensor.files import write_json
 from mytensor.settings import different_seeds
 from mytensor.training import Recipe
 

@@ -24,7 +24,6 @@ import datetime
 import importlib.util
 import json
 import os
-import platform
 import re
 import shlex
 import shutil
@@ -483,26 +482,19 @@ def _record(outcome: Outcome) -> dict[str, Any]:
 
 
 def circumstances(options: argparse.Namespace, command: str) -> dict[str, Any]:
-    """What travels with every result."""
+    """What travels with every result; of a backend that says nothing, why."""
     found = _backend_facts()
-    return {
-        "format": FORMAT,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "commit": options.commit or found.get("commit"),
-        "machine": {"cuda": found.get("cuda"), "driver": found.get("driver"), "cpu": found.get("cpu")}
-        | {"cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
-        "versions": found.get("versions"),
-        "build": found.get("build"),
-    }
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    record = found.get("record", {"created": now, "machine": {"cores": os.cpu_count()}})
+    record["machine"]["cuda"] = found.get("cuda")
+    return record | {"format": FORMAT, "command": command, "commit": options.commit or record.get("commit")}
 
 
 def _backend_facts() -> dict[str, Any]:
     """Asked of a process of its own: this one must not hold an older backend, nor the GPU."""
     program = (
-        "import json, mytensor_backend as b; from mytensor import doctor as d; "
-        "print(json.dumps({'cuda': b.cuda_info(), 'build': dict(b.build_info()), 'commit': d.git_commit(), "
-        "'driver': d.nvidia_driver(), 'cpu': d.cpu_model(), 'versions': d.versions()}, default=str))"
+        "import json, mytensor_backend; from mytensor.record import circumstances; "
+        "print(json.dumps({'cuda': mytensor_backend.cuda_info(), 'record': circumstances('', 'cuda')}))"
     )
     environment = os.environ | {"PYTHONPATH": _python_path()}
     command = [sys.executable, "-c", program]

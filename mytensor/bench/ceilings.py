@@ -8,7 +8,8 @@ from typing import Any
 
 import mytensor_backend as backend
 
-from mytensor.bench.clock import cache_bytes, torch_precision
+from mytensor.bench.clock import cache_bytes
+from mytensor.compare.sides import torch_precision
 from mytensor.optional import torch
 from mytensor.timing import measure
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 import mytensor as mt
-from mytensor.bench.clock import Contestant, take_turns, torch_precision
+from mytensor.bench.clock import Contestant, take_turns
 from mytensor.bench.results import spread
+from mytensor.compare.sides import torch_precision
 from mytensor.compare.twin import TorchLeNet, copy_weights, torch_recipe
 from mytensor.optim import SGD
 from mytensor.optional import torch

@@ -15,13 +15,15 @@ from typing import Any
 import mytensor as mt
 from mytensor.data import ImageDataset, cifar10, synthetic
 from mytensor.devices import choose_device, require_device
-from mytensor.files import claimed, to_json, write_whole
+from mytensor.files import claimed, write_json, write_whole
 from mytensor.lab import doctor
 from mytensor.lab.compare.ablation_causes import CAUSES, SCALINGS
+from mytensor.lab.record import circumstances, data_facts
 from mytensor.settings import real, whole
 from mytensor.training import Recipe, Trainer, read_run
 
 CHECKPOINT, HISTORY, CURVE = "checkpoint.safetensors", "history.json", "curve.png"
+HISTORY_FORMAT = "mytensor history 1"
 MOST_THREADS = 1024
 
 
@@ -73,15 +75,9 @@ def _train(options: argparse.Namespace) -> int:
         f"{mt.get_num_threads()} threads; saving to {options.out}"
     )
     history = trainer.fit()
-    record: dict[str, Any] = {
-        "source": train_set.source,
-        "recipe": dataclasses.asdict(recipe),
-        "device": trainer.device,
-        "device_because": why,
-        "versions": doctor.versions(),
-    }
-    record |= {"commit": doctor.git_commit(), "cpu": doctor.cpu_model(), "threads": mt.get_num_threads()}
-    write_whole(options.out / HISTORY, f"{to_json(record | {'history': history}, indent=1)}\n".encode())
+    record = circumstances(HISTORY_FORMAT, trainer.device) | data_facts(train_set, test_set)
+    record |= {"recipe": dataclasses.asdict(recipe), "device": trainer.device, "device_because": why}
+    write_json(record | {"history": history}, options.out / HISTORY)
     _save_curve(history, train_set.source, options.out / CURVE)
     print(f"test accuracy {history[-1]['test_accuracy']:.2%} on {test_set.source} after {len(history)} epochs, "
           f"{sum(row['seconds'] for row in history):.1f} s of training")  # fmt: skip

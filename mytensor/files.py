@@ -94,6 +94,11 @@ def to_json(value: Any, indent: int | None = None) -> str:
     return json.dumps(_without_nan(value), indent=indent, allow_nan=False)
 
 
+def write_json(content: Any, path: str | os.PathLike) -> None:
+    """Write the value as a JSON file (see ``to_json`` and ``write_whole``)."""
+    write_whole(path, f"{to_json(content, indent=1)}\n".encode())
+
+
 def from_json(text: str | bytes) -> Any:
     """What ``to_json`` wrote; ValueError where the text is no JSON."""
     try:

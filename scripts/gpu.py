@@ -21,9 +21,9 @@ import argparse
 import concurrent.futures
 import contextlib
 import datetime
+import importlib.util
 import json
 import os
-import platform
 import re
 import shlex
 import shutil
@@ -32,13 +32,23 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def _module(path: str) -> Any:
+    """A file of the package alone: the package needs the backend, which may not be compiled yet."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+files = _module("mytensor/files.py")
 FORMAT = "mytensor on a GPU 1"
 # Of this process alone: among the tests that it runs are this script's own.
 LOGS = Path(tempfile.gettempdir(), f"mytensor-gpu-{os.getpid()}")
@@ -186,77 +196,61 @@ def build(runner: Runner) -> Part:
 
 
 def tests(runner: Runner) -> Part:
-    """Each file of tests in a process of its own, several at a time; their reports are added up."""
+    """All tests by pytest-xdist, each process a run of neighbouring ones."""
     part = Part()
     workers = runner.options.workers or max(1, (os.cpu_count() or 2) // 2)
-    files = [ROOT / name for name in runner.options.test_files] or sorted(
+    files = [(ROOT / name).resolve() for name in runner.options.test_files] or sorted(
         path
         for path in (ROOT / "tests").rglob("test_*.py")
         if "browser" not in path.parts and path.name not in NOT_HERE
     )
-    # The longest first: whoever starts last should not be waited for.
-    files.sort(key=lambda path: path.parent.name != "device")
-    reports = {path: _new_log(f"{path.stem}.xml") for path in files}
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        jobs = {
-            path: pool.submit(
-                runner.python,
-                *(
-                    "-m",
-                    "pytest",
-                    "-q",
-                    "-p",
-                    "no:cacheprovider",
-                    _shown(str(path)),
-                    f"--junitxml={report}",
-                ),
-                show=False,
-                OMP_NUM_THREADS="2",
-            )
-            for path, report in reports.items()
-        }
-        done = {path: job.result() for path, job in jobs.items()}
+    log = _new_log("tests.jsonl")
+    # Not loadfile: there a test that ends its process is begun again, in the next process, for ever.
+    words = ["-m", "pytest", "-q", "-n", str(workers), "--dist", "worksteal", "--continue-on-collection-errors"]
+    words += ["-p", "no:cacheprovider", "-p", "scripts.pytest_log", *(_shown(str(path)) for path in files)]
+    outcome = runner.python(*words, OMP_NUM_THREADS="2", MYTENSOR_TEST_LOG=str(log))
     if runner.options.dry_run:
         return part
-    rows = {_shown(str(path)): _test_row(outcome, reports[path]) for path, outcome in done.items()}
+    rows = _test_rows(files, outcome, log)
     totals = {key: sum(row[key] for row in rows.values()) for key in ("passed", "failed", "skipped")}
-    incomplete = [name for name, row in rows.items() if row["problem"]]
-    part.facts |= {"totals": totals, "files": rows}
+    part.facts |= {"pytest": _record(outcome), "totals": totals, "files": rows}
     for name, row in rows.items():
         if row["problem"]:
             part.say(name, row["problem"], False)
         for failure in row["failures"]:
             part.say("failed", failure, False)
-    on_gpu = sum(row["on_cuda"] for row in rows.values())
+    on_gpu, incomplete = (sum(bool(row[key]) for row in rows.values()) for key in ("on_cuda", "problem"))
     part.say("tests", f"{totals['passed']} passed, {totals['failed']} failed, {totals['skipped']} skipped")
-    part.say("of them on cuda", str(on_gpu), on_gpu > 0)
-    part.say("files", f"{len(rows)}, {len(incomplete)} of them not run to the end", not incomplete)
+    part.say("of them on cuda", str(sum(row["on_cuda"] for row in rows.values())), on_gpu > 0)
+    part.say("files", f"{len(rows)}, {incomplete} of them not run to the end", not incomplete)
+    part.say("pytest", outcome.in_words, outcome.status in (0, 1, 5))  # 1: a test failed; 5: there was none
     return part
 
 
-def _test_row(outcome: Outcome, report: Path) -> dict[str, Any]:
-    """What one file's report says; pytest's status 5 is a file without tests."""
-    row: dict[str, Any] = {"passed": 0, "failed": 0, "skipped": 0, "on_cuda": 0, "failures": [], "problem": None}
-    row |= {"seconds": round(outcome.seconds, 1)}
-    if not report.exists():
-        row["problem"] = f"{outcome.in_words}; " + (outcome.output.strip().splitlines() or ["no output"])[-1]
-        row["output"] = outcome.output[-4000:]
-        return row
-    for case in xml.etree.ElementTree.parse(report).iter("testcase"):
-        name = f"{case.get('classname')}::{case.get('name')}"
-        kinds = {child.tag for child in case}
-        state = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        row[state] += 1
-        row["on_cuda"] += state != "skipped" and "cuda" in re.split(r"[\[\]-]", case.get("name") or "")
-        if state == "failed":
-            row["failures"].append(name)
-    if row["failures"]:
-        row["output"] = outcome.output[-6000:]
-    if outcome.status is None:
-        row["problem"] = outcome.in_words
-    elif outcome.status not in (0, 1, 5):
-        row["problem"] = f"{outcome.in_words}; " + (outcome.output.strip().splitlines() or ["no output"])[-1]
-    return row
+def _test_rows(files: Sequence[Path], outcome: Outcome, log: Path) -> dict[str, dict[str, Any]]:
+    """A row a file, from what scripts/pytest_log.py wrote. problem: that a file was not run to the end."""
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    is_collected = any(line["outcome"] == "collected" for line in lines)
+    worst = ("collected", "passed", "skipped", "failed")
+    rows = {}
+    for path in files:
+        of_file = [line for line in lines if line["file"] == str(path)]
+        outcomes: dict[str, str] = {}
+        for line in of_file:
+            outcomes[line["test"]] = max(outcomes.get(line["test"], "collected"), line["outcome"], key=worst.index)
+        row: dict[str, Any] = {state: list(outcomes.values()).count(state) for state in worst[1:]}
+        row["on_cuda"] = sum(
+            state in ("passed", "failed") and "cuda" in re.split(r"[\[\]-]", test) for test, state in outcomes.items()
+        )
+        row["seconds"] = round(sum(line["seconds"] for line in of_file), 1)
+        row["failures"] = [f"{_shown(str(path))}::{test}" for test, state in outcomes.items() if state == "failed"]
+        row["output"] = "\n".join(line["output"] for line in of_file if line["output"])[-6000:]
+        left = list(outcomes.values()).count("collected")
+        if left or not (is_collected or outcomes):
+            why = (outcome.output.strip().splitlines() or ["no output"])[-1]
+            row["problem"] = f"{outcome.in_words}; {left or 'all'} of its tests not run to the end; {why}"
+        rows[_shown(str(path))] = row | {"problem": row.get("problem")}
+    return rows
 
 
 def sanitizer(runner: Runner) -> Part:
@@ -355,30 +349,27 @@ def sanitizer_verdict(outcome: Outcome, log: str) -> dict[str, Any]:
 
 
 def training(runner: Runner) -> Part:
-    """The report's recipe, ours and PyTorch's, by `python -m mytensor compare`; goes on with a file that is there."""
+    """The report's recipe, ours and PyTorch's; goes on with a file that is there."""
     file = "compare_cuda.json"
     return _measurement(runner, "compare", file, *(["--resume"] if (runner.options.out / file).exists() else []))
 
 
 def ablations(runner: Runner) -> Part:
-    """One change at a time, by `python -m mytensor ablate`."""
     return _measurement(runner, "ablate", "ablation_cuda.json")
 
 
 def sweep(runner: Runner) -> Part:
-    """The report's losses and accuracy beside those of several draws and scalings."""
     return _measurement(runner, "ablate", "sweep_cuda.json", "--sweep", seeds=2)
 
 
 def combinations(runner: Runner) -> Part:
-    """What notebook 11 switches on and off; no more than three epochs of one seed each."""
     return _measurement(runner, "ablate", "combinations_cuda.json", "--combinations", seeds=1, epochs=3)
 
 
 def _measurement(
     runner: Runner, command: str, file: str, *more: str, seeds: int | None = None, epochs: int | None = None
 ) -> Part:
-    """seeds, epochs: no more of them than so many."""
+    """By `python -m mytensor COMMAND`. seeds, epochs: no more of them than so many."""
     options = runner.options
     words = [command, "--device", "cuda", "--data", _shown(str(options.data.resolve())), *more]
     words += ["--epochs", str(min(options.epochs, epochs or options.epochs))]
@@ -471,26 +462,19 @@ def _record(outcome: Outcome) -> dict[str, Any]:
 
 
 def circumstances(options: argparse.Namespace, command: str) -> dict[str, Any]:
-    """What travels with every result."""
+    """What travels with every result; of a backend that says nothing, why."""
     found = _backend_facts()
-    return {
-        "format": FORMAT,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "commit": options.commit or found.get("commit"),
-        "machine": {"cuda": found.get("cuda"), "driver": found.get("driver"), "cpu": found.get("cpu")}
-        | {"cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
-        "versions": found.get("versions"),
-        "build": found.get("build"),
-    }
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    record = found.get("record", {"created": now, "machine": {"cores": os.cpu_count()}})
+    record["machine"]["cuda"] = found.get("cuda")
+    return record | {"format": FORMAT, "command": command, "commit": options.commit or record.get("commit")}
 
 
 def _backend_facts() -> dict[str, Any]:
     """Asked of a process of its own: this one must not hold an older backend, nor the GPU."""
     program = (
-        "import json, mytensor_backend as b; from mytensor import doctor as d; "
-        "print(json.dumps({'cuda': b.cuda_info(), 'build': dict(b.build_info()), 'commit': d.git_commit(), "
-        "'driver': d.nvidia_driver(), 'cpu': d.cpu_model(), 'versions': d.versions()}, default=str))"
+        "import json, mytensor_backend; from mytensor.lab.record import circumstances; "
+        "print(json.dumps({'cuda': mytensor_backend.cuda_info(), 'record': circumstances('', 'cuda')}))"
     )
     environment = os.environ | {"PYTHONPATH": _python_path()}
     command = [sys.executable, "-c", program]
@@ -503,20 +487,12 @@ def _backend_facts() -> dict[str, Any]:
         return {"cuda": {"problem": "the backend did not answer within a minute"}}
 
 
-def write(path: Path, record: dict[str, Any]) -> None:
-    """All of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
-
-
 def note_commit(folder: Path, commit: str | None) -> None:
     """A copy of a checkout has no history to ask: results without a commit get the one that was named."""
     for path in folder.glob("*_cuda.json") if commit else ():
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = files.from_json(path.read_bytes())
         if record.get("commit") is None:
-            write(path, record | {"commit": commit})
+            files.write_json(record | {"commit": commit}, path)
 
 
 def run_part(name: str, options: argparse.Namespace) -> Part:
@@ -533,7 +509,7 @@ def run_part(name: str, options: argparse.Namespace) -> Part:
         command = shlex.join(["python", "scripts/gpu.py", name])
         record = circumstances(options, command) | {"seconds": round(seconds, 1), "is_good": part.is_good}
         record |= {"table": part.lines, **part.facts}
-        write(options.out / f"gpu_{name}.json", record)
+        files.write_json(record, options.out / f"gpu_{name}.json")
         note_commit(options.out, options.commit)
     return part
 
@@ -553,7 +529,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--budget", type=float, default=0.2, metavar="S", help="bench: a kernel at a size (default 0.2)"
     )
     parser.add_argument("--test-files", nargs="+", default=[], metavar="FILE", help="tests: only these")
-    parser.add_argument("--workers", type=int, metavar="N", help="tests: files at a time (default: half the cores)")
+    parser.add_argument("--workers", type=int, metavar="N", help="tests: processes (default: half the cores)")
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="notebooks: install these packages first")
     parser.add_argument("--notebooks", nargs="+", default=list(NOTEBOOKS), metavar="NAME", help="notebooks: which")
     options = parser.parse_args(arguments)

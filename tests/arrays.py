@@ -29,15 +29,6 @@ def same(ours: backend.NDArray, theirs) -> None:
     np.testing.assert_array_equal(ours.numpy(), theirs, strict=theirs.dtype != bool)
 
 
-def within(ours: backend.NDArray, wanted: np.ndarray, bound) -> None:
-    """|ours - wanted| <= bound, element by element; wanted is computed in float64 and finite."""
-    got = ours.numpy().astype(np.float64)
-    assert got.shape == wanted.shape
-    assert np.isfinite(got).all()
-    error = np.abs(got - wanted)
-    assert (error <= bound).all(), f"largest error over its bound: {np.max(error / np.maximum(bound, 1e-300))}"
-
-
 def for_all_threads(compute) -> None:
     """compute() -> NDArray gives the same bits with 1, 2 and 5 threads."""
     before = backend.get_num_threads()

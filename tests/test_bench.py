@@ -15,6 +15,8 @@ torch = pytest.importorskip("torch")
 from mytensor.bench import cases as cases_module  # noqa: E402
 from mytensor.bench import clock, contest, step  # noqa: E402
 from mytensor.bench.cases import CASES  # noqa: E402
+from mytensor.compare import fastest  # noqa: E402
+from mytensor.compare.fastest import Mode  # noqa: E402
 
 SMALL = [
     cases_module.matmul_case("small", 37, 65, 41, (True, False)),
@@ -197,12 +199,14 @@ def test_the_ceilings_of_this_machine(monkeypatch):
 
 
 def test_a_training_step_is_the_same_on_both_sides(few_samples):
-    rows = bench.time_step("cpu", modes=["eager", "eager, fused optimizer"], batch_size=8, budget=0.01)
+    modes = [Mode(fused=False), Mode(), Mode(channels_last=True), Mode(graph=True)]
+    rows = bench.time_step("cpu", modes=modes, batch_size=8, budget=0.01)
     assert [(row["side"], row["mode"]) for row in rows] == [
         ("ours", "eager"),
+        ("torch", "eager, optimizer not fused"),
         ("torch", "eager"),
-        ("torch", "eager, fused optimizer"),
-    ]
+        ("torch", "eager, channels_last"),
+    ], "no CUDA graph on the CPU"
     for row in rows:
         assert row["problem"] is None and row["seconds"]["median"] > 0
         assert len(set(row["losses"])) == step.BATCHES  # the weights move, the batches differ
@@ -210,15 +214,18 @@ def test_a_training_step_is_the_same_on_both_sides(few_samples):
 
 
 def test_a_side_that_trains_otherwise_is_not_timed(few_samples, monkeypatch):
-    monkeypatch.setattr(step, "torch_recipe", lambda model, recipe: torch.optim.SGD(model.parameters(), lr=1.0))
-    ours, eager = bench.time_step("cpu", modes=["eager"], batch_size=8, budget=0.01)
+    def uphill(model, recipe, fused):
+        return torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, maximize=True)
+
+    monkeypatch.setattr(fastest, "torch_recipe", uphill)
+    ours, eager = bench.time_step("cpu", modes=[Mode()], batch_size=8, budget=0.01)
     assert ours["seconds"] and eager["seconds"] is None and "its losses are not ours" in eager["problem"]
 
     def breaks(*arguments):
         raise OSError("no compiler here")
 
     monkeypatch.setattr(step, "_torch_step", breaks)
-    rows = bench.time_step("cpu", modes=["eager"], batch_size=8, budget=0.01)
+    rows = bench.time_step("cpu", modes=[Mode()], batch_size=8, budget=0.01)
     assert rows[1]["problem"] == "OSError: no compiler here"
     words = bench.measurements._step(rows)
     assert "torch: eager" in words and "not measured: OSError" in words

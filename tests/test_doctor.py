@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mytensor import doctor
+from mytensor import doctor, record
 from mytensor.__main__ import main
 from mytensor.data import cifar10_files
 
@@ -112,5 +112,5 @@ def test_facts(monkeypatch):
     found = doctor.versions()
     assert found["python"] == sys.version.split()[0] and found["numpy"]
     assert doctor.cpu_model()
-    commit = doctor.git_commit()
+    commit = record.git_commit()
     assert commit is None or len(commit.removesuffix("+changes")) == 12

@@ -240,6 +240,7 @@ def test_a_file_cut_short_is_never_seen(file, monkeypatch):
     def cut(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(json, "dump", cut)
+    monkeypatch.setattr(os, "fsync", cut)
     assert Progress(file).remember("02.2", "right") == "No space left on device"
     assert Progress(file).outcomes() == {"02.1": "right"}
+    assert list(file.parent.iterdir()) == [file]

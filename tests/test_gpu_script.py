@@ -93,7 +93,34 @@ def test_test_reports_are_added_up(gpu, tmp_path, capsys):
 
     assert gpu.main([*arguments, "--test-files", str(broken)]) == 1
     (row,) = record_of(out, "tests")["files"].values()
-    assert row["problem"] or row["failed"], "a file that cannot be imported is no success"
+    assert row["failed"] and "nothing_of_that_name" in row["output"], "a file that cannot be imported is no success"
+
+
+def test_tests_that_take_too_long_leave_a_table_that_names_the_files(gpu, tmp_path, capsys):
+    quick, slow = tmp_path / "test_quick.py", tmp_path / "test_slow.py"
+    quick.write_text("def test_it():\n    pass\n")
+    slow.write_text("import time\n\ndef test_first():\n    pass\n\ndef test_endless():\n    time.sleep(600)\n")
+    out = tmp_path / "out"
+    arguments = ["tests", "--out", str(out), "--workers", "2", "--limit", "30", "--test-files", str(quick), str(slow)]
+    assert gpu.main(arguments) == 1
+    record = record_of(out, "tests")
+    assert record["totals"] == {"passed": 2, "failed": 0, "skipped": 0} and not record["is_good"]
+    assert [row["problem"] is None for row in record["files"].values()] == [True, False]
+    said = capsys.readouterr().out
+    assert "test_slow.py" in said and "ran out of time; 1 of its tests not run to the end" in said
+    assert "2, 1 of them not run to the end" in said
+
+
+def test_a_test_that_ends_its_process_is_named_and_the_others_run(gpu, tmp_path):
+    file, other = tmp_path / "test_crashing.py", tmp_path / "test_other.py"
+    file.write_text("import os\n\ndef test_crash():\n    os._exit(3)\n\ndef test_after():\n    pass\n")
+    other.write_text("def test_it():\n    pass\n")
+    out = tmp_path / "out"
+    assert gpu.main(["tests", "--out", str(out), "--workers", "1", "--test-files", str(file), str(other)]) == 1
+    record = record_of(out, "tests")
+    assert record["totals"] == {"passed": 2, "failed": 1, "skipped": 0}
+    (failure,) = record["files"][str(file)]["failures"]
+    assert failure.endswith("test_crashing.py::test_crash") and "crashed" in record["files"][str(file)]["output"]
 
 
 def test_what_takes_too_long_is_ended_with_all_it_started(gpu, tmp_path):

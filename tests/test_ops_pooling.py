@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from arrays import FLOATING, draw, for_all_threads, nd, same, within
+from arrays import FLOATING, draw, for_all_threads, nd, same
+
+from mytensor.check.comparison import within
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

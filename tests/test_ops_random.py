@@ -3,7 +3,9 @@
 import mytensor_backend as backend
 import numpy as np
 import pytest
-from arrays import FLOATING, for_all_threads, same, within
+from arrays import FLOATING, for_all_threads, same
+
+from mytensor.check.comparison import within
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

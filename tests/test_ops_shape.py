@@ -6,7 +6,9 @@ import mytensor_backend as backend
 import numpy as np
 import pytest
 import torch
-from arrays import DTYPES, FLOATING, draw, for_all_threads, nd, same, within
+from arrays import DTYPES, FLOATING, draw, for_all_threads, nd, same
+
+from mytensor.check.comparison import within
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 import mytensor as mt
+from mytensor.check.comparison import within
 
 EPSILON = np.finfo(np.float64).eps
 
@@ -22,13 +23,8 @@ def close(ours, theirs, terms: int = 64) -> None:
     if theirs.dtype == np.bool_:
         theirs = theirs.astype(np.uint8)
     assert ours.dtype == theirs.dtype
-    finite = np.isfinite(theirs)
-    np.testing.assert_array_equal(ours[~finite], theirs[~finite])
-    assert np.isfinite(ours[finite]).all()
-    if finite.any():
-        scale = max(np.abs(theirs[finite]).max(), 1.0)
-        error = np.abs(ours[finite] - theirs[finite])
-        assert (error <= terms * EPSILON * scale).all(), f"largest error {error.max()}, scale {scale}"
+    scale = np.abs(theirs[np.isfinite(theirs)]).max(initial=1.0)
+    within(ours, theirs, terms * EPSILON * scale, allow_nonfinite=True)
 
 
 def compare(function, *arrays, terms: int = 64, seed: int | None = None, also=None) -> None:

@@ -1,7 +1,4 @@
-"""What was built, what this machine has, what is off and why: ``python -m mytensor doctor``.
-
-Also the facts that travel with every measurement: versions, processor, commit.
-"""
+"""What was built, what this machine has, what is off and why: ``python -m mytensor doctor``."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import importlib.metadata
 import os
 import platform
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -201,38 +197,3 @@ def nvidia_driver() -> str | None:
         if found := re.search(r"\b\d+\.\d+(\.\d+)?\b", text):
             return found[0]
     return None
-
-
-def machine(device: str, threads: int | None = None) -> dict[str, str | int | None]:
-    """What a measurement on ``device`` depends on: device, processor, cores, threads; on cuda the GPU and its driver
-    too."""
-    facts: dict[str, str | int | None] = {
-        "device": device,
-        "cpu": cpu_model(),
-        "cores": os.cpu_count(),
-        "threads": threads or backend.get_num_threads(),
-    }
-    if device == "cuda":
-        info = backend.cuda_info()
-        major, minor = info["gpus"][0]["compute_capability"]
-        facts |= {"gpu": info["gpus"][0]["name"], "compute_capability": f"{major}.{minor}", "driver": nvidia_driver()}
-    return facts
-
-
-def git_commit() -> str | None:
-    """The commit of the checkout this package runs from, with "+changes" where its tracked files differ; None outside
-    one."""
-    top = Path(__file__).resolve().parents[2]
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(top), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != top:
-            return None  # installed inside somebody else's repository
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None

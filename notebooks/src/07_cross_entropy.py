@@ -193,31 +193,34 @@ print(f"divided twice: the gradient is {ratio:.6f} of torch's")
 #
 # The report prints losses of 0.03 to 0.09 for its own framework and 0.2 to 2.3 for PyTorch's, beside a test accuracy of
 # 54 % against PyTorch's 67 %. Its loss must be divided once too often. By what, and in the gradient or only in what is
-# displayed? `scripts/loss_scaling.py` trains LeNet from the same weights on the same batches, and divides the loss
-# before `backward()`: not at all, by the batch of 64 once more, or by the 10 classes.
+# displayed? The ablation of that cause alone trains LeNet from the same weights on the same batches, and divides the
+# loss before `backward()`: not at all, by the batch of 64 once more, or by the 10 classes. What it measured:
+#
+#     python -m mytensor ablate --epochs 10 --seeds 0 --causes scale --scaling batch_twice --no-times --json FILE
+#     python -m mytensor ablate --epochs 10 --seeds 0 --causes scale --scaling classes --no-times --json FILE
 
 # %%
-import json
-
 from mytensor import compare
 
-runs = json.loads((compare.results_folder() / "loss_scaling.json").read_text(encoding="utf-8"))
-print(f"{runs['data']}, {runs['recipe']['epochs']} epochs, SGD with learning rate {runs['recipe']['lr']}")
-print("divided in the gradient   true loss, first to last epoch   test accuracy at the end")
-for name, run in runs["runs"].items():
-    loss, accuracy = run["true_loss"], run["test_accuracy"]
-    print(f"{name:24}  {loss[0]:8.3f} to {loss[-1]:.3f}             {accuracy[-1]:16.1%}")
+scaled = compare.load_ablation(compare.results_folder() / "loss_scaling.json")
+recipe = scaled["recipe"]
+print(f"{scaled['data']['source']}, {recipe['epochs']} epochs, SGD with learning rate {recipe['lr']}")
+print("the gradient is of           true loss, first to last epoch   test accuracy at the end")
+for run in scaled["runs"]:
+    loss, accuracy = run["train_loss"], run["test_accuracy"]
+    what = compare.SCALINGS[run["scaling"]].what
+    print(f"{what:27}  {loss[0]:8.3f} to {loss[-1]:.3f}             {accuracy[-1]:16.1%}")
 
 # %% [markdown]
 # And what would be displayed, the true loss divided by 64 or by 10, for each of the three trainings? It *fits* if it
 # stays between 0.03 and 0.09 from the first epoch to the last.
 
 # %%
-for name, run in runs["runs"].items():
+for run in scaled["runs"]:
     for divisor in (64, 10):
-        first, last = run["true_loss"][0] / divisor, run["true_loss"][-1] / divisor
-        fits = all(0.03 <= loss / divisor <= 0.09 for loss in run["true_loss"])
-        print(f"gradient {name:20} displayed / {divisor:2}: {first:.3f} to {last:.3f}  {'fits' if fits else ''}")
+        shown = [loss / divisor for loss in run["train_loss"]]
+        fits = "fits" if all(0.03 <= loss <= 0.09 for loss in shown) else ""
+        print(f"gradient {run['scaling']:12} displayed / {divisor}: {shown[0]:.3f} to {shown[-1]:.3f}  {fits}")
 
 # %% [markdown]
 # What these runs show, and no more: in ten epochs of this recipe, **one division too many explains the losses or the

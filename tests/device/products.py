@@ -8,29 +8,16 @@ import torch
 import torch.nn.functional as F
 
 import mytensor as mt
+from mytensor.check.comparison import sum_of_products_bound, within
 
 # The tensor cores' rungs round both factors, by u = 2^-11 (tf32) or 2^-8 (bfloat16): an error of 2 u + u^2 a product.
 _UNITS = {"tensor_core_tf32": 2**-11, "tensor_core": 2**-11, "tensor_core_bf16": 2**-8}
 
 
-def within(got: backend.NDArray, wanted: np.ndarray, bound: np.ndarray, what: str) -> None:
-    """|got - wanted| <= bound, element by element; NaN fails."""
-    values = got.cpu().numpy().astype(np.float64)
-    assert values.shape == wanted.shape, f"{what}: shape {values.shape}, wanted {wanted.shape}"
-    error = np.abs(values - wanted)
-    is_right = error <= bound
-    assert is_right.all(), (
-        f"{what}: {np.sum(~is_right)} wrong, first {values[~is_right][:3]}, wanted {wanted[~is_right][:3]}"
-    )
-
-
 def _relative(rung: str, length: int, dtype) -> float:
-    """The bound of a sum of `length` products and a bias, relative to the sum of their magnitudes, in any order.
-
-    eps is twice the unit roundoff: it covers the second-order terms.
-    """
+    """The bound of a sum of `length` products and a bias."""
     u = _UNITS.get(rung, 0.0) if dtype == np.float32 else 0.0  # float64 goes to another rung
-    return 2 * u + u * u + (length + 2) * float(np.finfo(dtype).eps)
+    return sum_of_products_bound(length, dtype, u)
 
 
 def put(device: str, array: np.ndarray) -> backend.NDArray:
@@ -76,7 +63,7 @@ class MatmulCase:
         if self.is_linear:
             wanted += [(product[0], magnitude[0]), (product[0] + self.bias, magnitude[0] + np.abs(self.bias))]
         for output, (values, scale) in zip(got, wanted, strict=True):
-            within(output, values, relative * scale, f"{rung} {self.name}")
+            within(output.cpu(), values, relative * scale, f"{rung} {self.name}")
 
 
 class ConvCase:
@@ -118,14 +105,14 @@ class ConvCase:
         lengths = (taps, taps * self.weight.shape[0] // max(self.weight.shape[1], 1), positions)
         names = ("output", "input gradient", "weight gradient")
         for name, output, values, scale, length in zip(names, got, wanted, magnitudes, lengths, strict=True):
-            within(output, values, _relative(rung, length, self.dtype) * scale, f"{rung} {self.name}: {name}")
+            within(output.cpu(), values, _relative(rung, length, self.dtype) * scale, f"{rung} {self.name}: {name}")
 
     def check_bias_grad(self, device: str, rung: str) -> None:
         with mt.use_kernel("conv2d_bias_grad", rung):
             got = self.bias_grad(device)
         exact = self.upstream.astype(np.float64)
         bound = _relative("", self.upstream[:, 0].size, self.dtype) * np.abs(exact).sum((0, 2, 3))
-        within(got, exact.sum((0, 2, 3)), bound, f"{rung} {self.name}: bias gradient")
+        within(got.cpu(), exact.sum((0, 2, 3)), bound, f"{rung} {self.name}: bias gradient")
 
 
 class Im2colCase:
@@ -158,6 +145,6 @@ class Im2colCase:
     def check(self, device: str, rung: str) -> None:
         with mt.use_kernel("im2col", rung):
             columns, image = self.outputs(device)
-        within(columns, self.columns, np.zeros(self.columns.shape), f"im2col {rung} {self.name}")
+        within(columns.cpu(), self.columns, np.zeros(self.columns.shape), f"im2col {rung} {self.name}")
         bound = np.prod(self.kernel) * float(np.finfo(self.dtype).eps) * self._fold(np.abs(self.upstream))
-        within(image, self._fold(self.upstream), bound, f"col2im {rung} {self.name}")
+        within(image.cpu(), self._fold(self.upstream), bound, f"col2im {rung} {self.name}")

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 import mytensor as mt
+from mytensor.check.comparison import sum_of_products_bound, within
 
 EPS = float(np.finfo(np.float32).eps)
 IMAGES, LR = 5, 0.1
@@ -63,16 +64,10 @@ def exact(tensor: mt.Tensor) -> torch.Tensor:
     return torch.from_numpy(tensor.cpu().numpy().astype(np.float64))
 
 
-def within(got: torch.Tensor, wanted: torch.Tensor, bound, what: str) -> None:
-    assert got.shape == wanted.shape, what
-    error = (got - wanted).abs()
-    assert bool((error <= bound).all()), f"{what}: off by {error.max():.3g}"  # NaN fails
-
-
 def check_products(got: torch.Tensor, of, a: torch.Tensor, b: torch.Tensor, length: int, what: str, added=None) -> None:
     """got is of(a, b) + added: sums of `length` products."""
     added = torch.zeros(()) if added is None else added
-    bound = (length + 2) * EPS * (of(a.abs(), b.abs()) + added.abs())
+    bound = sum_of_products_bound(length, np.float32) * (of(a.abs(), b.abs()) + added.abs())
     within(got, of(a, b) + added, bound, what)
 
 

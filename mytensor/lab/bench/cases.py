@@ -15,6 +15,7 @@ import mytensor_backend as backend
 import numpy as np
 
 from mytensor.optional import torch
+from mytensor.workbook.check.comparison import sum_of_products_bound
 
 F, aten = torch.nn.functional, torch.ops.aten
 
@@ -66,13 +67,11 @@ def same_bits(unit: float, wanted: torch.Tensor, arguments: Sequence[torch.Tenso
 
 
 def within_sums(length: int, operation: Callable[..., Callable[[], torch.Tensor]]) -> Bound:
-    """Sums of `length` products, in any order: (length + 2) eps of the sum of their magnitudes (Higham, Accuracy and
-    Stability of Numerical Algorithms, 2nd ed., 3.1; eps is twice the unit roundoff), and 2 u + u^2 of it where both
-    factors were rounded to within u."""
+    """Sums of `length` products, in any order."""
 
     def bound(unit: float, wanted: torch.Tensor, arguments: Sequence[torch.Tensor]) -> torch.Tensor:
         magnitude = operation(*(argument.abs() for argument in arguments))()
-        return (2 * unit + unit * unit + (length + 2) * EPS) * magnitude
+        return sum_of_products_bound(length, np.float32, unit) * magnitude
 
     return bound
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import mytensor_backend as backend
 
-from mytensor.lab.bench.clock import cache_bytes, torch_precision
+from mytensor.lab.bench.clock import cache_bytes
+from mytensor.lab.compare.sides import torch_precision
 from mytensor.optional import torch
 from mytensor.timing import measure
 

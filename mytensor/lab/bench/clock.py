@@ -6,8 +6,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -134,24 +134,3 @@ def sets_of_arguments(bytes_of_call: int, bytes_of_arguments: int, device: str) 
     twice the cache's size. At most 32 of them, and no more than 1 GiB."""
     wanted = math.ceil(2 * cache_bytes(device) / max(bytes_of_call, 1))
     return max(1, min(wanted, 32, 2**30 // max(bytes_of_arguments, 1)))
-
-
-@contextmanager
-def torch_precision(tf32: bool) -> Iterator[None]:
-    """torch's float32 products and convolutions on the GPU: exact (IEEE), or rounded to TF32 for the tensor cores."""
-    switches: list[tuple[Any, str]] = [(torch.backends.cuda.matmul, "matmul"), (torch.backends.cudnn, "cudnn")]
-    conv = getattr(torch.backends.cudnn, "conv", None)
-    if hasattr(torch.backends.cuda.matmul, "fp32_precision") and conv is not None:
-        places = [(torch.backends.cuda.matmul, "fp32_precision"), (conv, "fp32_precision")]
-        value: Any = "tf32" if tf32 else "ieee"
-    else:  # torch before 2.9
-        places = [(place, "allow_tf32") for place, _ in switches]
-        value = tf32
-    before = [getattr(place, name) for place, name in places]
-    for place, name in places:
-        setattr(place, name, value)
-    try:
-        yield
-    finally:
-        for (place, name), old in zip(places, before, strict=True):
-            setattr(place, name, old)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 import os
 from collections.abc import Sequence
@@ -15,10 +14,11 @@ import numpy as np
 from mytensor.devices import require_device
 from mytensor.lab.bench.cases import CASES, Case
 from mytensor.lab.bench.ceilings import measured_ceilings
-from mytensor.lab.bench.clock import Contestant, sets_of_arguments, take_turns, torch_precision
+from mytensor.lab.bench.clock import Contestant, sets_of_arguments, take_turns
 from mytensor.lab.bench.measurements import FORMAT, row_text, save_results, spread
 from mytensor.lab.compare.results import results_file
-from mytensor.lab.doctor import cpu_model, git_commit, nvidia_driver, versions
+from mytensor.lab.compare.sides import torch_precision
+from mytensor.lab.record import circumstances
 from mytensor.ladders import use_kernel
 from mytensor.optional import torch
 from mytensor.settings import real
@@ -68,7 +68,10 @@ def run(
 
 
 def _measure(chosen, device, json, step, budget, command, seed) -> dict[str, Any]:
-    results: dict[str, Any] = circumstances(device, command) | {"ceilings": measured_ceilings(device), "rows": []}
+    results: dict[str, Any] = circumstances(FORMAT, device, command)
+    if device == "cuda":
+        results["machine"]["cuda"] = torch.version.cuda
+    results |= {"ceilings": measured_ceilings(device), "rows": []}
     threads = torch.get_num_threads()
     benchmark = torch.backends.cudnn.benchmark
     torch.set_num_threads(backend.get_num_threads())
@@ -90,30 +93,6 @@ def _measure(chosen, device, json, step, budget, command, seed) -> dict[str, Any
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = benchmark
     return results
-
-
-def circumstances(device: str, command: str | None) -> dict[str, Any]:
-    """What travels with every measurement."""
-    gpu = None
-    if device == "cuda":
-        (gpu, *_) = backend.cuda_info()["gpus"] or [None]
-    return {
-        "format": FORMAT,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "commit": git_commit(),
-        "machine": {
-            "device": device,
-            "gpu": gpu and gpu["name"],
-            "driver": nvidia_driver(),
-            "cuda": torch.version.cuda if device == "cuda" else None,
-            "cpu": cpu_model(),
-            "cores": os.cpu_count(),
-            "threads": backend.get_num_threads(),
-        },
-        "versions": versions(),
-        "build": dict(backend.build_info()),
-    }
 
 
 def _choose(cases: Sequence[Case], device: str, ops: Sequence[str] | None, sizes: Sequence[str] | None) -> list[Case]:

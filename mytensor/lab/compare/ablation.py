@@ -10,7 +10,6 @@ Also the sweep that looks for what the report leaves open: the range of its unif
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import itertools
 import json
 import math
@@ -20,13 +19,12 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-import mytensor_backend as backend
-
 from mytensor.data import ImageDataset, cifar10
 from mytensor.devices import require_device
+from mytensor.files import write_json
 from mytensor.lab.compare.ablation_causes import CAUSES, SCALINGS, UNTUNED_KERNELS, Assumptions, train
-from mytensor.lab.compare.results import LAST_EPOCHS, check_entries, read_json, results_file, write_json
-from mytensor.lab.doctor import git_commit, machine, versions
+from mytensor.lab.compare.results import LAST_EPOCHS, check_entries, read_json, results_file
+from mytensor.lab.record import circumstances, data_facts
 from mytensor.settings import different_seeds
 from mytensor.training import Recipe
 
@@ -125,22 +123,10 @@ def _run(data, epochs, seeds, device, wanted, path, times, command) -> dict[str,
 def _train_all(data, recipe, seeds, device, wanted, path, times, command) -> dict[str, Any]:
     train_set, test_set = data if isinstance(data, tuple) else (cifar10(data, train=True), cifar10(data, train=False))
     results: dict[str, Any] = {
-        "format": FORMAT,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "commit": git_commit(),
-        "machine": machine(device),
-        "versions": versions(),
-        "build": dict(backend.build_info()),
+        **circumstances(FORMAT, device, command),
         "untuned_kernels": UNTUNED_KERNELS[device],
         "times": times,
-        "data": {
-            "source": train_set.source,
-            "train_images": len(train_set),
-            "test_images": len(test_set),
-            "train_checksum": train_set.checksum,
-            "test_checksum": test_set.checksum,
-        },
+        "data": data_facts(train_set, test_set),
         "recipe": dataclasses.asdict(recipe) | {"seed": None},
         "runs": [],
     }

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import mytensor as mt
 from mytensor.data import ImageDataset
 from mytensor.lab.compare.sides import Torch
-from mytensor.lab.compare.twin import TorchLeNet, copy_weights
+from mytensor.lab.compare.twin import TorchLeNet, copy_weights, torch_recipe
 from mytensor.optional import torch
 from mytensor.timing import Stopwatch
 from mytensor.training import Recipe, set_lr
@@ -24,17 +26,21 @@ TIMED, REPEATS = 200, 3
 @dataclass(frozen=True)
 class Mode:
     """A way to run PyTorch's step. compiled: torch.compile's mode, None: eager; graph: captured by hand into a CUDA
-    graph, which replays gathering, forward, backward and the optimizer's step in one launch."""
+    graph, which replays gathering, forward, backward and the optimizer's step in one launch; fused: the optimizer."""
 
     compiled: str | None = None
     channels_last: bool = False
     graph: bool = False
+    fused: bool = True
 
     @property
     def name(self) -> str:
         parts = [f"torch.compile ({self.compiled})" if self.compiled else "eager"]
         parts += ["channels_last"] * self.channels_last + ["CUDA graph"] * self.graph
-        return ", ".join(parts)
+        return ", ".join(parts + ["optimizer not fused"] * (not self.fused))
+
+    def runs_on(self, device: str) -> bool:
+        return device == "cuda" or not self.graph
 
 
 MODES = (
@@ -58,7 +64,7 @@ class Step:
     def __init__(self, mode: Mode, recipe: Recipe, images: torch.Tensor, labels: torch.Tensor):
         self.mode, self.recipe, self.labels = mode, recipe, labels
         self.device = images.device
-        if mode.graph and self.device.type != "cuda":
+        if not mode.runs_on(self.device.type):
             raise ValueError(f"{mode.name}: a CUDA graph needs a GPU, the images are on {self.device}")
         # Channels last is a view of (N, rows, columns, channels); gathered in that form, since index_select doesn't
         # keep a view's layout.
@@ -66,13 +72,7 @@ class Step:
         self.model = TorchLeNet().to(self.device)
         if mode.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot it there
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
+        self.optimizer = torch_recipe(self.model, recipe, fused=mode.fused)
         self.loss_of = torch.compile(self._loss, mode=mode.compiled, dynamic=False) if mode.compiled else self._loss
         self.index = torch.zeros(recipe.batch_size, dtype=torch.int64, device=self.device)
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -184,17 +184,17 @@ def fastest(
     best: tuple[float, Step] | None = None
     wanted = _first_losses(Step(Mode(), recipe, images, labels), start, batches)
     for mode in modes:
-        if mode.graph and images.device.type != "cuda":
+        if not mode.runs_on(images.device.type):
             continue
         trial: dict[str, Any] = {"name": mode.name}
         trials.append(trial)
         try:
             with cudnn_benchmark():
                 step = Step(mode, recipe, images, labels)
-                deviation = ((_first_losses(step, start, batches) - wanted).abs() / wanted).max().item()
+                deviation = largest_deviation(_first_losses(step, start, batches), wanted)
                 milliseconds = 1e3 * min(_seconds_a_step(step, batches) for _ in range(REPEATS))
         except Exception as error:  # whatever it is: no Triton, no compiler ... is a finding about this machine
-            trial["problem"] = f"{type(error).__name__}: {_first_line(error)}"
+            trial["problem"] = in_one_line(error)
             continue
         right = deviation <= CHECK_TOLERANCE  # nan is wrong
         trial |= {"milliseconds": milliseconds, "largest_deviation": deviation, "right": right}
@@ -210,10 +210,16 @@ def mode_named(name: str) -> Mode:
     return next(mode for mode in MODES if mode.name == name)
 
 
-def _first_losses(step: Step, start: mt.nn.Module, batches: list[torch.Tensor]) -> torch.Tensor:
+def _first_losses(step: Step, start: mt.nn.Module, batches: list[torch.Tensor]) -> list[float]:
     step.start_from(start)
     step.set_lr(step.recipe.lr)
-    return torch.stack([step.step(batches[number % len(batches)]) for number in range(CHECKED)]).double().cpu()
+    losses = [step.step(batches[number % len(batches)]) for number in range(CHECKED)]
+    return [loss.item() for loss in losses]
+
+
+def largest_deviation(losses: Sequence[float], wanted: Sequence[float]) -> float:
+    """Of the losses from those that are right, relative; nan where one is."""
+    return float(np.max(np.abs(np.subtract(losses, wanted)) / wanted))
 
 
 def _seconds_a_step(step: Step, batches: list[torch.Tensor]) -> float:
@@ -230,7 +236,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _first_line(error: Exception) -> str:
-    """An error's first line, without this machine's folders."""
+def in_one_line(error: Exception) -> str:
+    """An error's kind and first line, without this machine's folders."""
     lines = str(error).strip().splitlines() or [""]
-    return re.sub(r"/[\w./-]+", "...", lines[0])[:160]
+    return f"{type(error).__name__}: " + re.sub(r"/[\w./-]+", "...", lines[0])[:160]

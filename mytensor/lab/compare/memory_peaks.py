@@ -99,7 +99,6 @@ def _train_torch(
     from mytensor.optional import torch
 
     torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     where = torch_device(device)
     mean, std = (torch.tensor(values, device=where).view(1, 3, 1, 1) for values in (recipe.mean, recipe.std))
     images, labels = torch.from_numpy(dataset.images), torch.from_numpy(dataset.labels).to(where)
@@ -131,8 +130,11 @@ def _main() -> None:
     if side == "ours":
         peaks = _train_ours(dataset, Recipe(), threads, device)
     else:
+        from mytensor.lab.compare.sides import torch_precision
+
         best = arguments["best"] if side == "torch_best" else None
-        peaks = _train_torch(dataset, Recipe(), threads, device, side == "torch_uint8", best)
+        with torch_precision(tf32=False):
+            peaks = _train_torch(dataset, Recipe(), threads, device, side == "torch_uint8", best)
     print(json.dumps({"bytes": peak_resident_bytes()} | peaks))
 
 

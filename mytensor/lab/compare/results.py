@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-from mytensor.files import claimed, from_json, to_json, write_whole
+from mytensor.files import claimed, from_json, write_json
 
 FORMAT = "mytensor comparison 1"
 LAST_EPOCHS = 5  # over which the spread of a curve is taken
@@ -24,14 +24,7 @@ SIDES = {
 }
 
 
-def save_results(results: dict[str, Any], path: str | os.PathLike) -> None:
-    """Write results as JSON, all of it or nothing."""
-    write_json(results, path)
-
-
-def write_json(content: dict[str, Any], path: str | os.PathLike) -> None:
-    """Write a JSON file, all of it or nothing; its folder is made."""
-    write_whole(path, f"{to_json(content, indent=1)}\n".encode())
+save_results = write_json
 
 
 def results_file(path: str | os.PathLike | None) -> AbstractContextManager[None]:

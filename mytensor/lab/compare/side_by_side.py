@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json as json_format
 import os
 import time
@@ -19,10 +18,10 @@ from mytensor.devices import require_device
 from mytensor.lab.compare.fastest import Step, TorchBest, fastest
 from mytensor.lab.compare.memory_peaks import peak_memory
 from mytensor.lab.compare.results import FORMAT, check_entries, load_results, results_file, save_results, table
-from mytensor.lab.compare.sides import Ours, Side, Torch, TorchDataLoader, torch_device
+from mytensor.lab.compare.sides import Ours, Side, Torch, TorchDataLoader, torch_device, torch_precision
 from mytensor.lab.compare.trajectories import trajectory
 from mytensor.lab.compare.twin import normalised
-from mytensor.lab.doctor import git_commit, machine, versions
+from mytensor.lab.record import circumstances, data_facts
 from mytensor.optional import torch
 from mytensor.settings import different_seeds, whole
 from mytensor.training import Recipe, Trainer, audit, selected_kernels
@@ -80,7 +79,7 @@ def run(
         import_torchvision()  # before any work: it says what to install where it is missing
     if resume and json is None:
         raise ValueError("resume: name the file to go on with (--json FILE)")
-    with results_file(json):
+    with results_file(json), torch_precision(tf32=False):
         return _run(
             data, recipe, seeds, threads, json, dataloader_epochs, memory, trajectory_steps, command, device, best,
             dataloader_workers, resume,
@@ -96,21 +95,9 @@ def _run(
     best = device == "cuda" if best is None else best
     workers = (2 if device == "cuda" else 0) if dataloader_workers is None else dataloader_workers
     results: dict[str, Any] = {
-        "format": FORMAT,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "commit": git_commit(),
-        "machine": machine(device, threads),
-        "versions": versions(),
-        "build": dict(backend.build_info()),
+        **circumstances(FORMAT, device, command, threads),
         "kernels": selected_kernels(),
-        "data": {
-            "source": train_set.source,
-            "train_images": len(train_set),
-            "test_images": len(test_set),
-            "train_checksum": train_set.checksum,
-            "test_checksum": test_set.checksum,
-        },
+        "data": data_facts(train_set, test_set),
         "recipe": dataclasses.asdict(recipe) | {"seed": None},
         "torch": {
             "tf32": False,
@@ -126,9 +113,7 @@ def _run(
     if resume:
         results = _resumed(json, results)
     missing = [seed for seed in seeds if seed not in {run["seed"] for run in results["runs"]}]
-    tf32_before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     try:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         backend.set_num_threads(threads)
         torch.set_num_threads(threads)
         if results["audit"] is None:
@@ -144,7 +129,6 @@ def _run(
             if json is not None:
                 save_results(results, json)
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32_before
         backend.set_num_threads(threads_before[0])
         torch.set_num_threads(threads_before[1])
     if memory and results["memory"] is None and not isinstance(data, tuple):

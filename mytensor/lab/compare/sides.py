@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import mytensor_backend as backend
@@ -20,6 +21,26 @@ FIRST_LOSSES = 200  # steps of the first epoch whose losses are kept
 def torch_device(device: str) -> str:
     """Where PyTorch computes when ours computes on ``device``: beside the emulator, on the CPU."""
     return "cuda" if device == "cuda" else "cpu"
+
+
+@contextmanager
+def torch_precision(tf32: bool) -> Iterator[None]:
+    """torch's float32 products and convolutions on the GPU: exact (IEEE), or rounded to TF32 for the tensor cores."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    conv = getattr(cudnn, "conv", None)
+    value: str | bool
+    if hasattr(matmul, "fp32_precision") and conv is not None:
+        places, name, value = (matmul, conv), "fp32_precision", "tf32" if tf32 else "ieee"
+    else:  # torch before 2.9
+        places, name, value = (matmul, cudnn), "allow_tf32", tf32
+    before = [getattr(place, name) for place in places]
+    for place in places:
+        setattr(place, name, value)
+    try:
+        yield
+    finally:
+        for place, old in zip(places, before, strict=True):
+            setattr(place, name, old)
 
 
 class Side:

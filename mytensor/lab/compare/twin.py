@@ -40,9 +40,15 @@ def copy_weights(source: mt.nn.Module, target: nn.Module) -> None:
     )
 
 
-def torch_recipe(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """The recipe's optimizer in torch."""
-    return torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+def torch_recipe(model: nn.Module, recipe: Recipe, fused: bool = False) -> torch.optim.SGD:
+    """The recipe's optimizer in torch; fused: in one kernel for all parameters, which must be asked for."""
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=fused or None,
+    )
 
 
 def normalised(dataset: ImageDataset, recipe: Recipe, piece: int = 1000) -> torch.Tensor:

@@ -51,6 +51,16 @@ def rounding_bound(dtype: npt.DTypeLike, reduction_length: npt.ArrayLike, magnit
     return np.where(length > 0, bound + float(precision.tiny), 0.0)
 
 
+def sum_of_products_bound(length: int, dtype: npt.DTypeLike, unit: float = 0.0) -> float:
+    """How far a sum of `length` products, and one number more, may be from the exact one in any order of the additions,
+    relative to the sum of their magnitudes.
+
+    (length + 2) eps (Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., 3.1; eps is twice the unit
+    roundoff, which covers the second-order terms), and 2 u + u^2 where both factors were rounded to within `unit`.
+    """
+    return 2 * unit + unit * unit + (length + 2) * float(np.finfo(dtype).eps)
+
+
 def close(
     got: Any,
     want: Any,
@@ -79,7 +89,28 @@ def close(
     if got.dtype.kind != "f":
         raise TypeError(f"check.close: {name} has dtype {got.dtype}; integers are compared exactly, by check.equal")
     bounds = _bounds_for(got, want, bound, reduction_length, magnitude)
+    within(got, want, bounds, name, allow_nonfinite=allow_nonfinite, seed=seed)
 
+
+def within(
+    got: Any,
+    want: Any,
+    bound: npt.ArrayLike,
+    name: str = "result",
+    *,
+    allow_nonfinite: bool = False,
+    seed: int | None = None,
+) -> None:
+    """Raises CheckFailed unless |got - want| <= bound, element by element, computed in float64; see ``close``.
+
+    The shapes must agree; the dtypes need not, so that a float64 reference can judge any result.
+    """
+    got, want = to_numpy(got), to_numpy(want)
+    require_same_shape_and_dtype(name, got, want.shape, got.dtype, seed)
+    bounds = np.asarray(bound, dtype=np.float64)
+    if not np.all(np.isfinite(bounds) & (bounds >= 0)):
+        raise ValueError("check.close: a bound that is negative, infinite or NaN cannot judge anything")
+    bounds = np.broadcast_to(bounds, got.shape)
     got64, want64 = got.astype(np.float64), want.astype(np.float64)
     with np.errstate(invalid="ignore"):
         error = np.abs(got64 - want64)
@@ -127,10 +158,7 @@ def _bounds_for(
                 )
             magnitude = np.abs(want)
         bound = rounding_bound(got.dtype, reduction_length, to_numpy(magnitude))
-    bounds = np.asarray(bound, dtype=np.float64)
-    if not np.all(np.isfinite(bounds) & (bounds >= 0)):
-        raise ValueError("check.close: a bound that is negative, infinite or NaN cannot judge anything")
-    return np.broadcast_to(bounds, got.shape)
+    return np.asarray(bound, dtype=np.float64)
 
 
 def require_same_shape_and_dtype(

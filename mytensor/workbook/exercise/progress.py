@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import html
-import json
 import os
 import pathlib
 from collections.abc import Iterator
 
+from mytensor.files import from_json, to_json, write_whole
 from mytensor.workbook.exercise.declare import EXERCISES
 
 FILE_NAME = ".progress.json"
@@ -34,8 +34,8 @@ class Progress:
     def outcomes(self) -> dict[str, str]:
         """What the file says; nothing where there is none or it cannot be read."""
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            content = from_json(self.path.read_bytes())
+        except (OSError, ValueError):
             return {}
         if not isinstance(content, dict):
             return {}
@@ -52,14 +52,9 @@ class Progress:
                 if outcomes.get(number) in ("right", state):
                     return None
                 outcomes[number] = state
-                unfinished = self.path.with_name(f"{self.path.name}.unfinished")
-                with open(unfinished, "w", encoding="utf-8") as file:
-                    json.dump(outcomes, file, indent=1, sort_keys=True)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(unfinished, self.path)
+                write_whole(self.path, to_json(dict(sorted(outcomes.items())), indent=1).encode())
         except OSError as error:
-            return error.strerror or type(error).__name__
+            return os.strerror(error.errno) if error.errno else type(error).__name__
         return None
 
     @contextlib.contextmanager
@@ -76,11 +71,10 @@ class Progress:
 
     def _put_odd_content_aside(self) -> None:
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            odd = not isinstance(content, dict)
+            odd = not isinstance(from_json(self.path.read_bytes()), dict)
         except FileNotFoundError:
             return
-        except (ValueError, RecursionError):
+        except ValueError:
             odd = True
         if odd:
             os.replace(self.path, self.path.with_name(f"{self.path.name}.odd"))

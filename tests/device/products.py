@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 import mytensor as mt
-from mytensor.check.comparison import sum_of_products_bound, within
+from mytensor.check.comparison import within
+from mytensor.lab.bounds import sum_of_products_bound
 
 # The tensor cores' rungs round both factors, by u = 2^-11 (tf32) or 2^-8 (bfloat16): an error of 2 u + u^2 a product.
 _UNITS = {"tensor_core_tf32": 2**-11, "tensor_core": 2**-11, "tensor_core_bf16": 2**-8}

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 import mytensor as mt
-from mytensor.check.comparison import sum_of_products_bound, within
+from mytensor.check.comparison import within
+from mytensor.lab.bounds import sum_of_products_bound
 
 EPS = float(np.finfo(np.float32).eps)
 IMAGES, LR = 5, 0.1

@@ -14,8 +14,8 @@ from typing import Any
 import mytensor_backend as backend
 import numpy as np
 
+from mytensor.lab.bounds import sum_of_products_bound
 from mytensor.optional import torch
-from mytensor.workbook.check.comparison import sum_of_products_bound
 
 F, aten = torch.nn.functional, torch.ops.aten
 

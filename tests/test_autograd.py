@@ -11,7 +11,7 @@ import torch
 from twins import close, compare, draw
 
 import mytensor as mt
-from mytensor.inspect.graph import graph
+from mytensor.inspect.recorded_graph import graph
 
 
 def leaf(*values):

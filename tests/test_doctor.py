@@ -4,9 +4,10 @@ import sys
 
 import pytest
 
-from mytensor import doctor, record
+from mytensor import doctor
 from mytensor.__main__ import main
 from mytensor.data import cifar10_files
+from mytensor.lab import record
 
 
 @pytest.fixture(autouse=True)

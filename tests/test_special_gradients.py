@@ -13,7 +13,7 @@ import mytensor as mt
 import mytensor.nn.functional as F
 from mytensor import ops
 from mytensor.autograd import Function
-from mytensor.inspect.graph import graph
+from mytensor.inspect.recorded_graph import graph
 
 NAN, INF = np.nan, np.inf
 NUMBERS = np.array([NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.5, 3.0])

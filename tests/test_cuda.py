@@ -192,7 +192,7 @@ def test_training_on_a_gpu_that_is_not_there_ends_with_a_sentence(tmp_path, monk
     monkeypatch.setattr("mytensor.__main__.synthetic", lambda count, seed: synthetic(24, seed))
     assert main(["train", "--synthetic", "--device", "cuda", "--out", str(tmp_path)]) == 1
     told = capsys.readouterr()
-    assert told.err.startswith("mytensor: device 'cuda'") and len(told.err.splitlines()) == 1
+    assert told.err.startswith("mytensor: train: there is no GPU to train on") and len(told.err.splitlines()) == 1
 
 
 @without_gpu

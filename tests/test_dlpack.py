@@ -182,6 +182,7 @@ CONSUMERS = {
 @pytest.mark.parametrize("version", [None, (1, 0)])
 @pytest.mark.parametrize("consumer", CONSUMERS)
 def test_memory_lives_as_long_as_anybody_has_it_and_no_longer(version, consumer):
+    gc.collect()  # what earlier tests left
     before = backend.memory_stats()["allocated"]
     array = backend.full((50, 3), 4.0)
     theirs = CONSUMERS[consumer](Producer(functools.partial(array.__dlpack__, max_version=version)))

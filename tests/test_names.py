@@ -140,7 +140,7 @@ class TestNamesOfParts:
         own = sorted(set(dir(Module())) - set(dir(object())) - {"__dict__", "__weakref__", "__annotations__"})
         assert {"training", "forward", "parameters", "_modules"} < set(own)
         for name in own:
-            if name in ("__module__", "__static_attributes__", "__firstlineno__"):
+            if name in ("__module__", "__static_attributes__", "__firstlineno__", "__slotnames__"):  # Python's own
                 continue
             for how, call in ways_to_name(name, PARTS[part]):
                 with pytest.raises(TypeError, match=r"belongs to Module|is a method|is there already"):

@@ -14,6 +14,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,11 +25,10 @@ import mytensor.nn.functional as F
 from mytensor import ops
 
 pytest.importorskip("expecttest", reason="torch's samples need the package expecttest, of the extra dev")
-with warnings.catch_warnings():
+# The import would freeze the switches of torch.backends, which the tests of comparing and benching throw.
+with warnings.catch_warnings(), mock.patch.object(torch.backends, "disable_global_flags", lambda: None):
     warnings.simplefilter("ignore")
     from torch.testing._internal.common_methods_invocations import op_db
-# That import freezes the switches of torch.backends, which the tests of comparing and benching throw.
-setattr(torch.backends, "__allow_nonbracketed_mutation_flag", True)  # noqa: B010 (a name with two underscores)
 
 DTYPES = {
     torch.float32: mt.float32,

@@ -55,6 +55,7 @@ class Lab:
         environment |= {name: str(home / folder) for name, folder in folders.items()}
         environment["JUPYTER_PREFER_ENV_PATH"] = "1"
         environment["MYTENSOR_QUICK"] = "1"
+        environment["PYTHONWARNINGS"] = "ignore:this machine is busy"  # the browser is one of those that keep it so
         self.log = (home / "server.log").open("w+", encoding="utf-8")
         options = [
             "--no-browser",

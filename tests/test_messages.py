@@ -234,7 +234,7 @@ def test_numbers_of_other_libraries(setting, value):
     assert ends[0] == ends[1] == ends[2]
 
 
-@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize("value", ODD, ids=lambda value: repr(value).partition(" at 0x")[0])
 def test_parameters_of_sgd(value):
     unclear = []
     for params in (value, [value], [{"params": value}], [{"params": [value]}], [{"params": parameters(mt)}, value]):
